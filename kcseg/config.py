@@ -1,0 +1,169 @@
+"""Every number of the method, once: the paper's values as defaults, our choices where the paper is silent."""
+
+import difflib
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from kcseg.errors import InputError
+from kcseg.files import read_json
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """How a CT image becomes the network's input (paper: window, 1 mm pixels)."""
+
+    window_hu: tuple[float, float] = (-150.0, 200.0)
+    pixel_spacing_mm: float = 1.0
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """Ranges of the random changes; the paper names the six kinds, the ranges are our choice.
+
+    Intensity values are fractions of the window: 0.1 is 35 HU.
+    """
+
+    translation_px: float = 16.0
+    rotation_degrees: float = 20.0
+    zoom: tuple[float, float] = (0.85, 1.2)
+    noise_deviation: tuple[float, float] = (0.0, 0.05)
+    brightness: float = 0.1
+    contrast: float = 0.2
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The U-Net (paper: five levels, residual blocks, convolutions on the skips; the rest is our choice)."""
+
+    levels: int = 5
+    filters: int = 32  # at full resolution; doubled at each level below
+    blocks_per_level: int = 1
+    kernel_px: int = 3
+    upsampling: str = "bilinear"  # "nearest", "bilinear" or "transpose"
+    skip_convolutions: int = 1
+    dropout: float = 0.0
+    # Keras' 0.99 leaves the moving averages useless for the first hundreds of steps
+    batch_norm_momentum: float = 0.9
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """One network's training (paper: Adam, 1e-4, batches of 10, until convergence).
+
+    Convergence is our choice: the watched Dice has not risen by `minimum_gain` for `patience_epochs`.
+    """
+
+    loss: str = "binary_crossentropy"  # or "dice", or "binary_crossentropy+dice"
+    learning_rate: float = 1e-4
+    schedule: str = "constant"  # or "cosine": falls to zero over maximum_epochs
+    batch_size: int = 10
+    maximum_epochs: int = 400
+    patience_epochs: int = 30
+    minimum_gain: float = 0.0005
+
+
+@dataclass(frozen=True)
+class EnsembleConfig:
+    """The members and how they are combined (paper: five folds, two full runs, components, median).
+
+    The thresholds and the neighbourhood are our choice.
+    """
+
+    folds: int = 5
+    full_members: int = 2
+    component_threshold: float = 0.5
+    neighbours: int = 8
+    mask_threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class SimulationConfig:
+    """Size of the simulated challenge that stands in when no data are given (paper: 250 + 247 and 299)."""
+
+    train: tuple[int, ...] = (250, 247)
+    test: int = 299
+    seed: int = 2018
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole method. Written beside every result."""
+
+    image: ImageConfig = field(default_factory=ImageConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
+    simulation: SimulationConfig = field(default_factory=SimulationConfig)
+    seed: int = 2018
+
+    @property
+    def members(self) -> int:
+        """Number of networks: fold members first, full members after them."""
+        return self.ensemble.folds + self.ensemble.full_members
+
+
+PAPER = Config()
+
+# For two cores and ten minutes: a narrow network, few images, a high rate that falls to zero.
+QUICK = Config(
+    network=NetworkConfig(filters=8),
+    training=TrainingConfig(learning_rate=3e-3, schedule="cosine", maximum_epochs=14, patience_epochs=14),
+    simulation=SimulationConfig(train=(60, 60), test=60),
+)
+
+PRESETS = MappingProxyType({"paper": PAPER, "quick": QUICK})
+
+T = TypeVar("T")
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """Return the configuration as JSON-ready dictionaries and lists."""
+    return json.loads(json.dumps(asdict(config)))
+
+
+def load_config(path: Path, base: Config = PAPER) -> Config:
+    """Read a configuration file; keys it leaves out keep the value they have in `base`.
+
+    Raises:
+        InputError: unknown key (the nearest known key is named) or a value of the wrong type.
+    """
+    return _merge(base, read_json(path), str(path), "")
+
+
+def _merge(base: T, values: Any, source: str, prefix: str) -> T:
+    if not isinstance(values, dict):
+        raise InputError(f"{prefix or 'the configuration'} in {source} must be an object, got {values!r}")
+    known = [item.name for item in fields(base)]  # type: ignore[arg-type]
+    hints = get_type_hints(type(base))
+    changes = {}
+    for key, value in values.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            raise InputError(f"unknown key '{prefix}{key}' in {source}; did you mean '{prefix}{near}'?")
+        current = getattr(base, key)
+        changes[key] = (
+            _merge(current, value, source, f"{prefix}{key}.")
+            if is_dataclass(current)
+            else _typed(value, hints[key], f"{prefix}{key}", source)
+        )
+    return replace(base, **changes)  # type: ignore[type-var]
+
+
+def _typed(value: Any, kind: Any, name: str, source: str) -> Any:
+    """Return a JSON value as the type its field declares, or say what was expected."""
+    if get_origin(kind) is tuple and isinstance(value, list):
+        kinds = get_args(kind)
+        if kinds[-1] is Ellipsis:
+            kinds = (kinds[0],) * len(value)
+        if len(kinds) == len(value):
+            return tuple(_typed(*pair, name, source) for pair in zip(value, kinds, strict=True))
+    elif kind is float and type(value) in (int, float):
+        return float(value)
+    elif type(value) is kind:
+        return value
+    expected = getattr(kind, "__name__", kind) if get_origin(kind) is None else kind
+    raise InputError(f"'{name}' in {source} must be {expected}, got {value!r}")

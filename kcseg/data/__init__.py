@@ -1,0 +1,1 @@
+"""From files to training batches: formats, challenge folders, the simulated challenge, augmentation."""

@@ -1,0 +1,1 @@
+"""The network and what follows it: U-Net, losses, largest component, median."""

@@ -1,0 +1,1 @@
+"""Scores, figures and the report a person looks at."""

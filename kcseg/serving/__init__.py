@@ -1,0 +1,1 @@
+"""The trained ensemble as one SavedModel, and the runner that asks it."""

@@ -1,22 +1,20 @@
 """Every number of the method, once: the paper's values as defaults, our choices where the paper is silent."""
 
 import difflib
+import functools
 import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from kcseg.errors import InputError
-from kcseg.files import read_json
 
 
 @dataclass(frozen=True)
 class ImageConfig:
-    """How a CT image becomes the network's input (paper: window, 1 mm pixels)."""
+    """How HU become the network's input (paper: clip to the window, rescale to [0, 1])."""
 
     window_hu: tuple[float, float] = (-150.0, 200.0)
-    pixel_spacing_mm: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,8 @@ class NetworkConfig:
 class TrainingConfig:
     """One network's training (paper: Adam, 1e-4, batches of 10, until convergence).
 
-    Convergence is our choice: the watched Dice has not risen by `minimum_gain` for `patience_epochs`.
+    Convergence is our choice: the watched Dice has not risen for `patience_epochs`. Fold members watch the Dice of
+    their held-out images, full members that of their training batches.
     """
 
     loss: str = "binary_crossentropy"  # or "dice", or "binary_crossentropy+dice"
@@ -62,7 +61,6 @@ class TrainingConfig:
     batch_size: int = 10
     maximum_epochs: int = 400
     patience_epochs: int = 30
-    minimum_gain: float = 0.0005
 
 
 @dataclass(frozen=True)
@@ -125,13 +123,52 @@ def to_json(config: Config) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(config)))
 
 
-def load_config(path: Path, base: Config = PAPER) -> Config:
-    """Read a configuration file; keys it leaves out keep the value they have in `base`.
+def from_json(values: Any, source: str, base: Config = PAPER) -> Config:
+    """Return a configuration from what `to_json` gives; keys left out keep the value they have in `base`.
 
     Raises:
-        InputError: unknown key (the nearest known key is named) or a value of the wrong type.
+        InputError: unknown key (the nearest known key is named) or value that cannot be; `source` is named.
     """
-    return _merge(base, read_json(path), str(path), "")
+    config = _merge(base, values, source, "")
+    _check(config, source)
+    return config
+
+
+def _check(config: Config, source: str) -> None:
+    """Refuse values of the right type with which nothing could be trained."""
+    low, high = config.image.window_hu
+    rules = {
+        "image.window_hu": low < high,
+        "network.levels": 1 <= config.network.levels <= 8,
+        "network.filters": config.network.filters >= 1,
+        "network.blocks_per_level": config.network.blocks_per_level >= 1,
+        "network.kernel_px": config.network.kernel_px >= 1,
+        "network.upsampling": config.network.upsampling in ("nearest", "bilinear", "transpose"),
+        "network.skip_convolutions": config.network.skip_convolutions >= 0,
+        "network.dropout": 0 <= config.network.dropout < 1,
+        "network.batch_norm_momentum": 0 <= config.network.batch_norm_momentum < 1,
+        "training.loss": config.training.loss in ("binary_crossentropy", "dice", "binary_crossentropy+dice"),
+        "training.learning_rate": config.training.learning_rate > 0,
+        "training.schedule": config.training.schedule in ("constant", "cosine"),
+        "training.batch_size": config.training.batch_size >= 1,
+        "training.maximum_epochs": config.training.maximum_epochs >= 1,
+        "training.patience_epochs": config.training.patience_epochs >= 1,
+        "ensemble.folds": config.ensemble.folds == 0 or config.ensemble.folds >= 2,
+        "ensemble.full_members": config.ensemble.full_members >= 0,
+        "ensemble.component_threshold": 0 <= config.ensemble.component_threshold < 1,
+        "ensemble.neighbours": config.ensemble.neighbours in (4, 8),
+        "ensemble.mask_threshold": 0 <= config.ensemble.mask_threshold < 1,
+        "simulation.train": bool(config.simulation.train) and min(config.simulation.train) >= 1,
+        "simulation.test": config.simulation.test >= 0,
+        "simulation.seed": config.simulation.seed >= 0,
+        "seed": config.seed >= 0,
+    }
+    for name, holds in rules.items():
+        if not holds:
+            value = functools.reduce(getattr, name.split("."), config)
+            raise InputError(f"'{name}' in {source} cannot be {value!r}; see kcseg/config.py for its meaning")
+    if config.members < 1:
+        raise InputError(f"'ensemble.folds' and 'ensemble.full_members' in {source} leave no member to train")
 
 
 def _merge(base: T, values: Any, source: str, prefix: str) -> T:

@@ -1,46 +1,82 @@
 """The only writer: a file appears complete under its name, or not at all."""
 
+import csv
+import fcntl
 import hashlib
+import io
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import secrets
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from kcseg.errors import InputError
+
+_TEMPORARY = ".kcseg-"
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, else removed.
 
-    The temporary name keeps the suffix of `path`, which writers such as Keras and Pillow look at. The parent
+    The temporary name keeps the suffixes of `path`, which writers such as Keras and Pillow look at. The parent
     folder is created.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".tmp{''.join(path.suffixes)}")
-        os.close(handle)
-        temporary = Path(name)
+    with _temporary_beside(path) as temporary:
+        # opened by us and not by mkstemp, so that the file gets the user's usual permissions
+        temporary.open("xb").close()
         yield temporary
         _sync(temporary)
-        # mkstemp makes files private; a result should be as readable as any other file of the user
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; on success it is renamed to `path`, else removed.
+
+    Raises:
+        InputError: the folder cannot be written, or `path` exists and is not empty.
+    """
+    with _temporary_beside(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+        for written in temporary.rglob("*"):
+            _sync(written)
+        temporary.replace(path)
+
+
+@contextmanager
+def _temporary_beside(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(4)}{''.join(path.suffixes)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
         _sync(path.parent)
     except OSError as error:
-        raise InputError(
-            f"cannot write {path}: {error.strerror or error}; choose another folder or free it"
-        ) from error
+        reason = error.strerror or error
+        raise InputError(f"cannot write {path}: {reason}; free the place or choose another") from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # whatever hindered the writing may hinder this too, and was already told
+            _remove(temporary)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files that a killed process left in `folder`; call it only while holding the folder."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write(path: Path, content: bytes | str | Callable[[BinaryIO], None]) -> None:
@@ -55,6 +91,27 @@ def write(path: Path, content: bytes | str | Callable[[BinaryIO], None]) -> None
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     write(path, json.dumps(value, indent=2) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV, atomically; the keys of the first are the columns, None becomes an empty cell."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write(path, text.getvalue())
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Read what `write_csv` wrote, every value as text.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot read {path} ({error})") from error
 
 
 def read_json(path: Path) -> Any:
@@ -79,6 +136,34 @@ def sha256(*parts: Path | bytes) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold `folder` for this process; the lock ends with the process, however it ends.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("a+")
+    except OSError as error:
+        raise InputError(
+            f"cannot write {folder}: {error.strerror}; free the place or choose another"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            raise InputError(
+                f"{folder} is in use by process {file.read().strip() or 'unknown'}; wait for it, or choose another"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
 def _sync(path: Path) -> None:
     """Force a file or folder to disk, so that a rename never outlives the content it names."""
     handle = os.open(path, os.O_RDONLY)
@@ -86,9 +171,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,0 +1,89 @@
+"""The main job: train the members, export the ensemble, segment the test batch, score it and show it."""
+
+from collections.abc import Collection
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Protocol
+
+from kcseg.config import Config
+from kcseg.data.batch import training_batch
+from kcseg.data.simulate import simulate_challenge
+from kcseg.files import locked
+from kcseg.results.evaluation import Evaluation
+from kcseg.results.run import report_run
+from kcseg.serving.export import export_run
+from kcseg.serving.runner import Ensemble
+from kcseg.training.members import open_run, remove_run, train_members
+
+
+class Watcher(Protocol):
+    """Whoever wants to see how far the job is."""
+
+    def simulated(self, done: int, total: int) -> None:
+        """A simulated case was written."""
+
+    def trained(self, member: int, done: int, total: int, best_dice: float) -> None:
+        """A member took a training step; `total` is what it takes at most."""
+
+    def scored(self, done: int, total: int) -> None:
+        """A test image was segmented and scored."""
+
+
+class _Unwatched:
+    def simulated(self, done: int, total: int) -> None: ...
+    def trained(self, member: int, done: int, total: int, best_dice: float) -> None: ...
+    def scored(self, done: int, total: int) -> None: ...
+
+
+def run_challenge(
+    folder: Path,
+    config: Config,
+    *,
+    data: Path | None = None,
+    members: Collection[int] = (),
+    force: bool = False,
+    watcher: Watcher | None = None,
+) -> Evaluation | None:
+    """Do the whole challenge in a run folder, or go on where an earlier call was cut off.
+
+    Args:
+        folder: the run folder.
+        config: the method; `config.simulation` matters only without `data`.
+        data: a challenge folder; None simulates one in `challenge/` inside the run folder.
+        members: train these alone and stop there, so that several machines can share a run.
+        force: replace an earlier run.
+        watcher: is told of the progress.
+
+    Returns:
+        The evaluation on the test batch; None where members are still missing or there is no test batch with masks.
+
+    Raises:
+        InputError: unusable data, a run that is finished or was started otherwise.
+    """
+    watcher = watcher or _Unwatched()
+    with locked(folder) if not members else nullcontext():
+        if force:
+            remove_run(folder)
+        challenge = data or simulated_challenge(folder / "challenge", config, watcher)
+        batch = training_batch(challenge)
+        run = open_run(folder, batch, config)
+        train_members(run, batch, sorted(members) or range(1, config.members + 1), watcher.trained)
+        if members:
+            return None
+        ensemble = Ensemble.load(export_run(run))
+        return report_run(run, ensemble, challenge, watcher.scored)
+
+
+def simulated_challenge(folder: Path, config: Config, watcher: Watcher) -> Path:
+    """Simulate the challenge of a configuration into `folder`, where that has not been done, and return it."""
+    sizes = config.simulation
+    total = sum(sizes.train) + sizes.test
+    done = 0
+
+    def progress() -> None:
+        nonlocal done
+        done += 1
+        watcher.simulated(done, total)
+
+    simulate_challenge(folder, sizes, progress=progress)
+    return folder

@@ -1,0 +1,22 @@
+"""The commands. Each parses, calls one public function, prints."""
+
+import click
+
+import kcseg
+from kcseg.cli.check import check
+from kcseg.cli.console import ClearErrorsGroup
+from kcseg.cli.export import export
+from kcseg.cli.predict import predict
+from kcseg.cli.score import score
+from kcseg.cli.simulate import simulate
+from kcseg.cli.train import train
+
+
+@click.group(cls=ClearErrorsGroup)
+@click.version_option(kcseg.__version__)
+def main() -> None:
+    """Find the renal cortex in coronal CT and measure it. Research software, not a medical device."""
+
+
+for command in (train, export, predict, score, simulate, check):
+    main.add_command(command)

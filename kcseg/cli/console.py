@@ -1,0 +1,77 @@
+"""What the commands share: the screen, clear errors, a quiet TensorFlow."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from kcseg.errors import InputError
+
+console = Console(highlight=False)
+
+
+class _ClearErrors(click.Command):
+    """A user's mistake becomes one sentence and exit code 2; anything else keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise click.UsageError(str(error)) from error
+
+
+class ClearErrorsGroup(_ClearErrors, click.Group):
+    """A group of commands with clear errors."""
+
+
+class ClearErrorsCommand(_ClearErrors):
+    """A command with clear errors that also stands outside the group."""
+
+
+def progress_bars() -> Progress:
+    """Bars with count, elapsed time and time left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+    )
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """Hold back what TensorFlow's libraries print while they are imported; show it if the import fails.
+
+    They write past Python to the file descriptor, and no setting silences them.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held_back.seek(0)
+            os.write(kept, held_back.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

@@ -1,0 +1,37 @@
+"""kcseg predict: masks, overlays and a table for image files."""
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from kcseg.cli.console import console, progress_bars, quiet_import
+from kcseg.data.listing import list_images
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
+@click.option("--hu-offset", type=int, help="What to add to 16-bit PNG values to get HU, e.g. -1024.")
+@click.option("--force", is_flag=True, help="Write over earlier results.")
+def predict(model: Path, files: tuple[Path, ...], out: Path, hu_offset: int | None, force: bool) -> None:
+    """Segment FILES (images or folders of them) with MODEL, a run folder or an exported model."""
+    images = list_images(*files)
+    with quiet_import():
+        from kcseg.results.predictions import predict_files
+        from kcseg.serving.runner import Ensemble
+
+        ensemble = Ensemble.load(model)
+    with progress_bars() as bars:
+        task = bars.add_task("segmenting", total=len(images), note="")
+        rows = predict_files(
+            ensemble, images, out, hu_offset=hu_offset, force=force, on_image=lambda: bars.advance(task)
+        )
+    table = Table("image", "cortex, mm²", "probability", "disagreement", "note")
+    for row in rows:
+        table.add_row(
+            row.id, f"{row.cortex_mm2:.0f}", f"{row.probability:.3f}", f"{row.disagreement:.3f}", row.note
+        )
+    console.print(table)
+    console.print(f"Look at {out / 'index.html'}")

@@ -1,0 +1,38 @@
+"""kcseg score: the Dice of predicted masks against reference masks."""
+
+from pathlib import Path
+from statistics import fmean
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from kcseg.cli.console import console
+from kcseg.errors import InputError
+from kcseg.files import write_csv
+from kcseg.results.scores import score_folders
+
+
+@click.command()
+@click.argument("predictions", type=click.Path(path_type=Path))
+@click.argument("references", type=click.Path(path_type=Path))
+@click.option(
+    "--csv", "table_path", type=click.Path(path_type=Path), help="Also write the table to this file."
+)
+@click.option("--force", is_flag=True, help="Write over an existing table.")
+def score(predictions: Path, references: Path, table_path: Path | None, force: bool) -> None:
+    """Score the masks in PREDICTIONS against those in REFERENCES, paired by file name.
+
+    The score is Dice, 2|P∩T| / (|P|+|T|), for each image and averaged.
+    """
+    if table_path and table_path.exists() and not force:
+        raise InputError(f"{table_path} exists; choose another name, or --force to write over it")
+    scores = score_folders(predictions, references)
+    table = Table("image", "Dice")
+    for name, value in scores.items():
+        table.add_row(escape(name), f"{value:.4f}")
+    table.add_section()
+    table.add_row(f"mean of {len(scores)}", f"{fmean(scores.values()):.4f}")
+    console.print(table)
+    if table_path:
+        write_csv(table_path, [{"id": name, "dice": round(value, 6)} for name, value in scores.items()])

@@ -1,0 +1,94 @@
+"""kcseg-train: the whole challenge in one command."""
+
+from pathlib import Path
+
+import click
+from rich.progress import Progress, TaskID
+from rich.table import Table
+
+from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
+from kcseg.config import PRESETS, from_json
+from kcseg.files import read_json
+
+
+@click.command(cls=ClearErrorsCommand)
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Challenge folder; without it one is simulated."
+)
+@click.option("--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True)
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), help="JSON that changes the preset."
+)
+@click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder.  [default: runs/PRESET]")
+@click.option("--member", "members", type=int, multiple=True, help="Train only this member; may be repeated.")
+@click.option("--force", is_flag=True, help="Replace the run in the folder.")
+def train(
+    data: Path | None,
+    preset: str,
+    config_path: Path | None,
+    folder: Path | None,
+    members: tuple[int, ...],
+    force: bool,
+) -> None:
+    """Train the seven members, export the ensemble, segment and score the test batch, write the report.
+
+    Interrupted, the same command goes on and ends with the same weights.
+    """
+    config = PRESETS[preset]
+    if config_path:
+        config = from_json(read_json(config_path), str(config_path), base=config)
+    folder = folder or Path("runs") / preset
+    with quiet_import():
+        from kcseg.challenge import run_challenge
+
+    with progress_bars() as bars:
+        evaluation = run_challenge(
+            folder,
+            config,
+            data=data,
+            members=members,
+            force=force,
+            watcher=ProgressWatcher(bars, members or range(1, config.members + 1)),
+        )
+    if evaluation:
+        table = Table("predictor", "Dice, reference", "Dice, truth")
+        for row in evaluation.rows():
+            truth = "–" if row["dice_truth"] is None else f"{row['dice_truth']:.4f}"
+            style = "bold" if row["name"] == "median" else None
+            table.add_row(str(row["name"]), f"{row['dice_reference']:.4f}", truth, style=style)
+        console.print(table)
+    if not members:
+        console.print(f"Report: {folder / 'report.html'}   Model: {folder / 'export' / 'kcseg'}")
+
+
+class ProgressWatcher:
+    """Draws a bar for the simulation, for each member, for all of them, and for the scoring."""
+
+    def __init__(self, bars: Progress, members: "range | tuple[int, ...]"):
+        self._bars = bars
+        self._members = list(members)
+        self._tasks: dict[str, TaskID] = {}
+        self._steps: dict[int, int] = {}
+
+    def simulated(self, done: int, total: int) -> None:
+        """Advance the simulation's bar."""
+        self._show("simulating", done, total)
+
+    def trained(self, member: int, done: int, total: int, best_dice: float) -> None:
+        """Advance the member's bar and the overall one."""
+        if not self._steps:
+            for other in self._members:
+                self._steps[other] = 0
+        self._steps[member] = done
+        overall = sum(self._steps.values())
+        self._show(f"member {member}", done, total, f"best Dice {best_dice:.3f}" if best_dice else "")
+        self._show("all members", overall, total * len(self._members))
+
+    def scored(self, done: int, total: int) -> None:
+        """Advance the scoring's bar."""
+        self._show("scoring", done, total)
+
+    def _show(self, name: str, done: int, total: int, note: str = "") -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, note="")
+        self._bars.update(self._tasks[name], completed=done, total=total, note=note)

@@ -1,0 +1,192 @@
+"""A batch of the challenge: images, masks and ids, read from a challenge folder."""
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kcseg.data.formats import read_image, read_mask
+from kcseg.data.image import Image, Mask, resample, resample_mask, same_spacing
+from kcseg.data.listing import list_images, list_masks, pairing_faults
+from kcseg.errors import InputError
+from kcseg.files import read_json, sha256
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One delivery of the challenge, or several pooled.
+
+    Attributes:
+        name: of the folder, e.g. train-1.
+        ids: file names without suffix, sorted.
+        images: float32 (height, width) each, in HU at 1 mm, row 0 = head, column 0 = patient's right.
+        masks: bool (height, width) each, True = cortex; None where the batch has no masks.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    images: tuple[np.ndarray, ...]
+    masks: tuple[np.ndarray, ...] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.ids)
+
+    def select(self, ids: Collection[str]) -> "Batch":
+        """Return the batch of these ids alone, in the order they have here."""
+        kept = [index for index, name in enumerate(self.ids) if name in ids]
+        return Batch(
+            self.name,
+            tuple(self.ids[index] for index in kept),
+            tuple(self.images[index] for index in kept),
+            self.masks and tuple(self.masks[index] for index in kept),
+        )
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of ids, pixels and masks, the same wherever the files lie."""
+        arrays = (*self.images, *(self.masks or ()))
+        return sha256(
+            json.dumps(self.ids).encode(),
+            *(part for array in arrays for part in (repr(array.shape).encode(), array.tobytes())),
+        )
+
+
+def find_batches(folder: Path) -> dict[str, Path]:
+    """Return the batch folders of a challenge folder by name, sorted.
+
+    A batch is a folder `train…` or `test…` that holds `images/`. A folder that itself holds `images/` is one
+    training batch, `train`.
+
+    Raises:
+        InputError: no batch, a batch with another name, or a link out of the folder.
+    """
+    folder = Path(folder)
+    if (folder / "images").is_dir():
+        return {"train": folder}
+    found = {path.name: path for path in sorted(folder.glob("[!.]*")) if (path / "images").is_dir()}
+    if not found:
+        raise InputError(f"no batch in {folder}; expected train-1/images and train-1/masks")
+    for name, path in found.items():
+        if not name.startswith(("train", "test")):
+            raise InputError(f"expected batches named train… or test… in {folder}, got {name}; rename it")
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{path} is a link out of {folder}; copy the batch there")
+    return found
+
+
+def read_batch(folder: Path, *, masks: bool = True) -> Batch:
+    """Read a batch folder at 1 mm: `images/`, and `masks/` where it exists and `masks` is true.
+
+    Raises:
+        InputError: a file cannot be read, or images and masks do not pair.
+    """
+    folder = Path(folder)
+    if not (folder / "images").is_dir():
+        raise InputError(f"{folder} has no images/; expected images/ID.npy and masks/ID.npy")
+    paths, hu_offset = list_images(folder), stated_hu_offset(folder)
+    outlines = list_masks(folder) if masks and (folder / "masks").is_dir() else None
+    if outlines is not None and (faults := pairing_faults(paths, outlines)):
+        raise InputError(faults[0])
+    images = {name: read_image(path, hu_offset=hu_offset) for name, path in paths.items()}
+    return Batch(
+        name=folder.resolve().name,
+        ids=tuple(paths),
+        images=tuple(resample(image).hu for image in images.values()),
+        masks=None if outlines is None else _masks_at_1_mm(images, outlines),
+    )
+
+
+def read_truth(folder: Path, ids: tuple[str, ...]) -> tuple[np.ndarray, ...] | None:
+    """Return the exact masks of a simulated batch at 1 mm, bool (height, width) each; None without `truth/`.
+
+    For scoring only: `Batch` does not carry it, so training cannot see it.
+
+    Raises:
+        InputError: an id without truth, or a file that cannot be read.
+    """
+    folder = Path(folder)
+    if not (folder / "truth").is_dir():
+        return None
+    paths, truth, hu_offset = list_images(folder), list_masks(folder / "truth"), stated_hu_offset(folder)
+    for name in ids:
+        if name not in truth or name not in paths:
+            raise InputError(f"no image and truth for id '{name}' in {folder}; simulate the challenge again")
+    return _masks_at_1_mm({name: read_image(paths[name], hu_offset=hu_offset) for name in ids}, truth)
+
+
+def training_batch(folder: Path) -> Batch:
+    """Pool the training batches of a challenge folder; ids become e.g. train-1/0001.
+
+    Raises:
+        InputError: no training batch, or one without masks.
+    """
+    folders = _batches(folder, "train")
+    if not folders:
+        raise InputError(f"no training batch in {folder}; expected train-1/images and train-1/masks")
+    ids: list[str] = []
+    images: list[np.ndarray] = []
+    masks: list[np.ndarray] = []
+    for name, path in folders.items():
+        batch = read_batch(path)
+        if batch.masks is None:
+            raise InputError(f"{path} has no masks/; training needs one mask per image")
+        ids += (f"{name}/{identifier}" for identifier in batch.ids)
+        images += batch.images
+        masks += batch.masks
+    return Batch("train", tuple(ids), tuple(images), tuple(masks))
+
+
+def test_batches(folder: Path) -> dict[str, Path]:
+    """Return the test batches of a challenge folder by name; there may be none."""
+    return _batches(folder, "test")
+
+
+def read_mask_of(image: Image, path: Path) -> Mask:
+    """Read the mask of an image and give it the image's spacing.
+
+    Raises:
+        InputError: the mask lies on another grid, or cannot be read.
+    """
+    mask = read_mask(path)
+    if mask.pixels.shape != image.hu.shape:
+        wanted, got = _times(image.hu.shape), _times(mask.pixels.shape)
+        raise InputError(
+            f"expected {wanted} pixels in {path}, as in its image, got {got}; redraw it on that grid"
+        )
+    spacing_mm = image.spacing_mm or (1.0, 1.0)
+    if mask.spacing_mm is not None and not same_spacing(mask.spacing_mm, spacing_mm):
+        wanted, got = _times(spacing_mm), _times(mask.spacing_mm)
+        raise InputError(
+            f"expected pixels of {wanted} mm in {path}, as in its image, got {got}; correct one header"
+        )
+    return Mask(mask.pixels, spacing_mm)
+
+
+def stated_hu_offset(folder: Path) -> int | None:
+    """Return what `batch.json` says is added to PNG values to get HU; None without that file or entry.
+
+    Raises:
+        InputError: the entry is no whole number.
+    """
+    path = Path(folder) / "batch.json"
+    if not path.exists():
+        return None
+    settings = read_json(path)
+    offset = settings.get("hu_offset") if isinstance(settings, dict) else settings
+    if offset is not None and (type(offset) is not int or abs(offset) > 65536):
+        raise InputError(f"expected a whole number as hu_offset in {path}, got {offset!r}; write e.g. -1024")
+    return offset
+
+
+def _batches(folder: Path, purpose: str) -> dict[str, Path]:
+    return {name: path for name, path in find_batches(folder).items() if name.startswith(purpose)}
+
+
+def _masks_at_1_mm(images: dict[str, Image], paths: dict[str, Path]) -> tuple[np.ndarray, ...]:
+    return tuple(resample_mask(read_mask_of(images[name], paths[name])).pixels for name in images)
+
+
+def _times(values: tuple[float, ...]) -> str:
+    return " x ".join(f"{value:g}" for value in values)

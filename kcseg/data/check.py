@@ -1,0 +1,144 @@
+"""Looks through a challenge folder and says all that is wrong with it, before hours are spent on training."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, TypeVar
+
+from kcseg.data.batch import find_batches, read_mask_of, stated_hu_offset
+from kcseg.data.doubts import Case, image_doubts, mask_doubts, measure_case, measure_outline, repetitions
+from kcseg.data.formats import read_image, read_mask, suffix
+from kcseg.data.image import Image, Mask, Spacing
+from kcseg.data.listing import Listing, pairing_faults, scan_images, scan_masks
+from kcseg.errors import InputError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What one batch holds.
+
+    Attributes:
+        name: of the batch.
+        images: number of images that can be read.
+        masks: number of their masks that can be read.
+        truth: number of exact masks, which the simulated challenge has.
+        formats: suffixes of the images.
+        sizes_px: (height, width) of the images, each once.
+        spacings_mm: (height, width) of their pixels to 0.01 mm, each once; 1 where not stated.
+        hu_range: lowest and highest value; None without images.
+        cortex_mm2: mean area of the masks; None without masks.
+    """
+
+    name: str
+    images: int
+    masks: int
+    truth: int
+    formats: tuple[str, ...]
+    sizes_px: tuple[tuple[int, int], ...]
+    spacings_mm: tuple[Spacing, ...]
+    hu_range: tuple[float, float] | None
+    cortex_mm2: float | None
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """What a challenge folder holds.
+
+    Attributes:
+        batches: a report each.
+        faults: what must be mended before training, one sentence each.
+        warnings: what a person should look at, one sentence each.
+    """
+
+    batches: tuple[BatchReport, ...]
+    faults: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def check_folder(folder: Path) -> FolderReport:
+    """Read every file of a challenge folder and report all faults, not only the first.
+
+    Raises:
+        InputError: there is no batch to look at.
+    """
+    faults: list[str] = []
+    batches = {name: _read_cases(path, faults) for name, path in find_batches(folder).items()}
+    for name, cases in batches.items():
+        if name.startswith("train") and not any(case.outline for case in cases):
+            faults.append(f"batch {name} has no masks; training needs one per image")
+    return FolderReport(
+        batches=tuple(_describe(name, cases) for name, cases in batches.items()),
+        faults=tuple(faults),
+        warnings=(
+            *(doubt for cases in batches.values() for doubt in (*image_doubts(cases), *mask_doubts(cases))),
+            *repetitions(case for cases in batches.values() for case in cases),
+        ),
+    )
+
+
+def _read_cases(folder: Path, faults: list[str]) -> list[Case]:
+    """Return the cases of a batch that can be read; what is wrong with it is appended to `faults`."""
+    images = _taken(scan_images(folder / "images", folder), faults)
+    masks, truth = (_partners(folder, kind, images, faults) for kind in ("masks", "truth"))
+    hu_offset = _noted(faults, stated_hu_offset, folder)
+    cases = []
+    for name, path in images.items():
+        image = _noted(faults, _read_image, path, hu_offset)
+        mask, exact = (
+            _noted(faults, _read_mask, image, files[name]) if name in files else None
+            for files in (masks, truth)
+        )
+        if image is not None:
+            outline = measure_outline(masks[name], image, mask) if mask else None
+            cases.append(measure_case(path, image, outline, has_truth=exact is not None))
+    return cases
+
+
+def _partners(folder: Path, kind: str, images: dict[str, Path], faults: list[str]) -> dict[str, Path]:
+    """Return the masks or the truth of a batch by id; where the folder is there, every image must have one."""
+    if not (folder / kind).is_dir():
+        return {}
+    files = _taken(scan_masks(folder / kind, folder), faults)
+    faults += pairing_faults(images, files, names=("image", kind.removesuffix("s")))
+    return files
+
+
+def _taken(listing: Listing, faults: list[str]) -> dict[str, Path]:
+    faults += listing.faults
+    return listing.files
+
+
+def _noted(faults: list[str], read: Callable[..., T], *arguments: Any) -> T | None:
+    """Return what `read` returns, or append what keeps it from reading to `faults`."""
+    try:
+        return read(*arguments)
+    except InputError as error:
+        faults.append(str(error))
+        return None
+
+
+def _read_image(path: Path, hu_offset: int | None) -> Image:
+    return read_image(path, hu_offset=hu_offset)
+
+
+def _read_mask(image: Image | None, path: Path) -> Mask:
+    return read_mask(path) if image is None else read_mask_of(image, path)
+
+
+def _describe(name: str, cases: list[Case]) -> BatchReport:
+    areas = [case.outline.area_mm2 for case in cases if case.outline]
+    values = [value for case in cases for value in case.hu_range]
+    return BatchReport(
+        name=name,
+        images=len(cases),
+        masks=len(areas),
+        truth=sum(case.has_truth for case in cases),
+        formats=tuple(sorted({suffix(case.path) or "DICOM" for case in cases})),
+        sizes_px=tuple(sorted({case.size_px for case in cases})),
+        spacings_mm=tuple(sorted({case.spacing_mm for case in cases})),
+        hu_range=(min(values), max(values)) if values else None,
+        cortex_mm2=fmean(areas) if areas else None,
+    )

@@ -1,0 +1,124 @@
+"""What a person should look at in images and masks that can be read, but may not be what they should."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from scipy.ndimage import distance_transform_edt
+
+from kcseg.data.image import Image, Mask, Spacing
+from kcseg.files import sha256
+
+# Our choice: what a coronal CT through a kidney and its cortex hardly shows.
+LEAST_FAT_HU = -50.0
+AREA_FACTOR = 3.0
+THICKNESS_MM = 30.0
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is kept of a mask.
+
+    Attributes:
+        path: its file.
+        area_mm2: of the cortex.
+        thickness_mm: diameter of the largest circle inside.
+        mean_hu: of the image inside; None where the mask is empty.
+    """
+
+    path: Path
+    area_mm2: float
+    thickness_mm: float
+    mean_hu: float | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is kept of an image, so that a folder of any size can be looked through.
+
+    Attributes:
+        path: its file.
+        digest: SHA-256 of the HU.
+        size_px: height and width.
+        spacing_mm: height and width of a pixel to 0.01 mm; 1 where not stated.
+        hu_range: lowest and highest value.
+        outline: of its mask; None without one.
+        has_truth: whether an exact mask lies beside it.
+    """
+
+    path: Path
+    digest: str
+    size_px: tuple[int, int]
+    spacing_mm: Spacing
+    hu_range: tuple[float, float]
+    outline: Outline | None
+    has_truth: bool
+
+
+def measure_case(path: Path, image: Image, outline: Outline | None, *, has_truth: bool = False) -> Case:
+    """Return what `Case` keeps of an image."""
+    height_mm, width_mm = image.spacing_mm or (1.0, 1.0)
+    height, width = image.hu.shape
+    return Case(
+        path=path,
+        digest=sha256(image.hu.tobytes()),
+        size_px=(height, width),
+        spacing_mm=(round(height_mm, 2), round(width_mm, 2)),
+        hu_range=(float(image.hu.min()), float(image.hu.max())),
+        outline=outline,
+        has_truth=has_truth,
+    )
+
+
+def measure_outline(path: Path, image: Image, mask: Mask) -> Outline:
+    """Return what `Outline` keeps of a mask on the grid of its image."""
+    spacing_mm = mask.spacing_mm or (1.0, 1.0)
+    # the border counts as an edge, or a mask that fills the image would have none
+    depth_mm = distance_transform_edt(np.pad(mask.pixels, 1), sampling=spacing_mm)
+    return Outline(
+        path=path,
+        area_mm2=float(mask.pixels.sum() * spacing_mm[0] * spacing_mm[1]),
+        thickness_mm=2 * float(depth_mm.max()),
+        mean_hu=float(image.hu[mask.pixels].mean()) if mask.pixels.any() else None,
+    )
+
+
+def image_doubts(cases: Iterable[Case]) -> Iterator[str]:
+    """Yield a sentence for each image whose values do not look like HU."""
+    for case in cases:
+        low, high = case.hu_range
+        got = f"{case.path} holds values from {low:g} to {high:g}"
+        if low >= 0 and high <= 255:
+            yield f"{got}, which looks like {'0 to 1' if high <= 1 else '0 to 255'} and not like HU; export HU"
+        elif low > LEAST_FAT_HU:
+            yield f"{got}, neither fat nor air; look whether an offset is missing"
+
+
+def mask_doubts(cases: Iterable[Case]) -> Iterator[str]:
+    """Yield a sentence for each mask that is empty, far from the others in size, too thick, or on no tissue."""
+    outlines = [case.outline for case in cases if case.outline]
+    areas = [outline.area_mm2 for outline in outlines if outline.area_mm2]
+    usual = median(areas) if areas else 0.0
+    for outline in outlines:
+        area = outline.area_mm2
+        if outline.mean_hu is None:
+            yield f"{outline.path} is empty; look whether the image shows no cortex"
+        elif not usual / AREA_FACTOR <= area <= usual * AREA_FACTOR:
+            yield f"{outline.path} covers {area:.0f} mm², far from the batch's median {usual:.0f}; look at it"
+        if outline.thickness_mm > THICKNESS_MM:
+            yield f"{outline.path} is {outline.thickness_mm:.0f} mm thick; look whether it holds more than cortex"
+        if outline.mean_hu is not None and outline.mean_hu < 0:
+            yield f"{outline.path} lies on {outline.mean_hu:.0f} HU; look whether it is flipped or shifted"
+
+
+def repetitions(cases: Iterable[Case]) -> Iterator[str]:
+    """Yield a sentence for each image that is there more than once, in one batch or in several."""
+    paths = defaultdict(list)
+    for case in cases:
+        paths[case.digest].append(str(case.path))
+    for same in paths.values():
+        if len(same) > 1:
+            yield f"{', '.join(same)} are the same image; keep one"

@@ -1,0 +1,110 @@
+"""Which files of a folder are images and masks, and which belong together."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kcseg.data.formats import IMAGE_SUFFIXES, MASK_SUFFIXES, identifier, is_image, is_mask
+from kcseg.errors import InputError
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one folder.
+
+    Attributes:
+        files: path by id (the file name without its suffix), sorted by id.
+        faults: one sentence for each file that cannot be taken.
+    """
+
+    files: dict[str, Path]
+    faults: tuple[str, ...]
+
+
+def scan_images(folder: Path, within: Path) -> Listing:
+    """List images; hidden files and subfolders are passed over, a link out of `within` is a fault."""
+    return _scan(folder, within, is_image, f"an image ({', '.join(IMAGE_SUFFIXES)})")
+
+
+def scan_masks(folder: Path, within: Path) -> Listing:
+    """List masks under the same rules."""
+    return _scan(folder, within, is_mask, f"a mask ({', '.join(MASK_SUFFIXES)})")
+
+
+def list_images(*paths: Path) -> dict[str, Path]:
+    """Return path by id for image files and folders of images (or folders that hold `images/`).
+
+    Raises:
+        InputError: nothing there, two files with one id, a file of another kind, a link out of its folder.
+    """
+    return _list(paths, "images", scan_images)
+
+
+def list_masks(*paths: Path) -> dict[str, Path]:
+    """Return path by id for mask files and folders of masks (or folders that hold `masks/`).
+
+    Raises:
+        InputError: as `list_images`.
+    """
+    return _list(paths, "masks", scan_masks)
+
+
+def pairing_faults(
+    images: dict[str, Path], masks: dict[str, Path], names: tuple[str, str] = ("image", "mask")
+) -> list[str]:
+    """Return one sentence for each image without a mask, and for each mask without an image."""
+    image, mask = names
+    return [
+        *(f"no {mask} for {images[id]}; add it or remove the {image}" for id in images if id not in masks),
+        *(f"no {image} for {masks[id]}; add it or remove the {mask}" for id in masks if id not in images),
+    ]
+
+
+def _scan(folder: Path, within: Path, accepts: Callable[[Path], bool], expected: str) -> Listing:
+    files: dict[str, Path] = {}
+    faults = []
+    root = os.path.realpath(within)
+    for path in _entries(folder):
+        name = identifier(path)
+        if not Path(os.path.realpath(path)).is_relative_to(root):
+            faults.append(f"{path} is a link out of {within}; copy the file there")
+        elif not accepts(path):
+            faults.append(f"expected {expected}, got {path}; convert it or move it away")
+        elif name in files:
+            faults.append(
+                f"expected one file with id '{name}', got {files[name]} and {path.name}; remove one"
+            )
+        else:
+            files[name] = path
+    if not files and not faults:
+        faults.append(f"{folder} is empty; put {expected} there")
+    return Listing(dict(sorted(files.items())), tuple(faults))
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(
+            path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()
+        )
+    except OSError as error:
+        raise InputError(f"cannot list {folder}: {error.strerror or error}; check the path") from error
+
+
+def _list(paths: tuple[Path, ...], inner: str, scan: Callable[[Path, Path], Listing]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in map(Path, paths):
+        if path.is_file():
+            files = {identifier(path): path}
+        else:
+            listing = scan(path / inner if (path / inner).is_dir() else path, path)
+            if listing.faults:
+                raise InputError(listing.faults[0])
+            files = listing.files
+        for name in files:
+            if name in found:
+                raise InputError(
+                    f"expected one file with id '{name}', got {found[name]} and {files[name]}; leave one out"
+                )
+        found |= files
+    return found

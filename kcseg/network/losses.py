@@ -1,0 +1,42 @@
+"""What training lowers, and the Dice it watches."""
+
+from collections.abc import Callable
+
+import keras
+from keras import KerasTensor, ops
+
+Loss = Callable[[KerasTensor, KerasTensor], KerasTensor]
+
+
+def binary_crossentropy(reference: KerasTensor, soft_mask: KerasTensor) -> KerasTensor:
+    """Mean cross-entropy of each image, (batch,). The paper's training curve shows it."""
+    return ops.mean(keras.losses.binary_crossentropy(reference, soft_mask), axis=(1, 2))
+
+
+def soft_dice_loss(reference: KerasTensor, soft_mask: KerasTensor) -> KerasTensor:
+    """One minus the Dice of each soft mask, (batch,); one pixel is added above and below, so that empty masks count."""
+    return 1.0 - _dice(reference, soft_mask, smooth=1.0)
+
+
+def crossentropy_and_dice(reference: KerasTensor, soft_mask: KerasTensor) -> KerasTensor:
+    """Sum of the two other losses, (batch,)."""
+    return binary_crossentropy(reference, soft_mask) + soft_dice_loss(reference, soft_mask)
+
+
+LOSSES: dict[str, Loss] = {
+    "binary_crossentropy": binary_crossentropy,
+    "dice": soft_dice_loss,
+    "binary_crossentropy+dice": crossentropy_and_dice,
+}
+
+
+def dice(reference: KerasTensor, soft_mask: KerasTensor) -> KerasTensor:
+    """Dice of each mask cut at 0.5, (batch,): the challenge's score (paper). Two empty masks score 1 (our choice)."""
+    return _dice(reference, ops.cast(soft_mask > 0.5, reference.dtype), smooth=keras.config.epsilon())
+
+
+def _dice(reference: KerasTensor, mask: KerasTensor, smooth: float) -> KerasTensor:
+    pixels = tuple(range(1, len(mask.shape)))
+    both = ops.sum(reference * mask, axis=pixels)
+    either = ops.sum(reference, axis=pixels) + ops.sum(mask, axis=pixels)
+    return (2.0 * both + smooth) / (either + smooth)

@@ -1,0 +1,48 @@
+"""The pages a person looks at."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import kcseg
+from kcseg.files import write
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("kcseg", "results"), autoescape=True, undefined=jinja2.StrictUndefined
+)
+
+
+def write_report(
+    path: Path,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    scores: Sequence[Mapping[str, Any]],
+    members: Sequence[Mapping[str, Any]],
+    figures: Sequence[tuple[Path, str]],
+    config: Mapping[str, object],
+) -> None:
+    """Write the page of a run as one HTML file that carries its figures: (PNG file, caption) each."""
+    pictures = [(base64.b64encode(file.read_bytes()).decode(), caption) for file, caption in figures]
+    _render(
+        path,
+        "run.html",
+        title=title,
+        facts=facts,
+        scores=scores,
+        members=members,
+        figures=pictures,
+        config=config,
+    )
+
+
+def write_predictions_page(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write the page beside `overlays/` that shows every prediction, those a person should look at first."""
+    _render(path, "predictions.html", rows=sorted(rows, key=lambda row: row["note"] == ""))
+
+
+def _render(path: Path, template: str, **values: Any) -> None:
+    write(path, _TEMPLATES.get_template(template).render(version=kcseg.__version__, **values))

@@ -1,0 +1,123 @@
+"""All that is made of a trained run: scores of the test batch, figures, the report."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kcseg.config import to_json
+from kcseg.data.batch import Batch, find_batches, read_batch, read_truth
+from kcseg.files import read_csv, read_json
+from kcseg.results.evaluation import Evaluation, evaluate, write_scores
+from kcseg.results.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
+from kcseg.results.report import write_report
+from kcseg.serving.runner import Ensemble
+from kcseg.training.members import Run
+
+
+def report_run(
+    run: Run,
+    ensemble: Ensemble,
+    challenge: Path,
+    on_image: Callable[[int, int], None] = lambda done, total: None,
+) -> Evaluation | None:
+    """Score the test batch, draw the figures and write the report, which marks the run as finished.
+
+    Returns the evaluation; None where the challenge has no test batch with references.
+    """
+    figures = [(_training_curves(run), "Training: held-out Dice and training loss, a line per member.")]
+    evaluation = None
+    test = _test_batch(challenge)
+    if test is not None:
+        batch, truth = test
+        seen = iter(range(1, len(batch) + 1))
+        evaluation = evaluate(
+            ensemble, batch, truth, run.config.ensemble, lambda: on_image(next(seen), len(batch))
+        )
+        write_scores(run.folder / "scores.csv", evaluation)
+        figures = [*_test_figures(run, batch, evaluation), *figures]
+    write_report(
+        run.report_path,
+        title=f"Renal cortex: {run.config.members} members and their median",
+        facts=_facts(run, challenge, test[0] if test else None),
+        scores=evaluation.rows() if evaluation else [],
+        members=_member_rows(run),
+        figures=figures,
+        config=_flat(to_json(run.config)),
+    )
+    return evaluation
+
+
+def _test_batch(challenge: Path) -> tuple[Batch, tuple[np.ndarray, ...] | None] | None:
+    """Return the test batch and its truth, where there is one with masks to score against."""
+    for name, folder in find_batches(challenge).items():
+        if name.startswith("test"):
+            batch = read_batch(folder)
+            if batch.masks is not None:
+                return batch, read_truth(folder, batch.ids)
+    return None
+
+
+def _test_figures(run: Run, batch: Batch, evaluation: Evaluation) -> list[tuple[Path, str]]:
+    """Draw the images from the best to the worst score, evenly spaced between: the page must not flatter."""
+    scores = evaluation.dice_reference[-1]
+    chosen = np.argsort(-scores, kind="stable")[
+        np.linspace(0, len(batch) - 1, min(6, len(batch))).round().astype(int)
+    ]
+    titles = [f"{batch.ids[index]}: Dice {scores[index]:.3f}" for index in chosen]
+    images = [batch.images[index] for index in chosen]
+    masks = [evaluation.masks[index] for index in chosen]
+    assert batch.masks is not None
+    results = run.folder / "figures" / "segmentation.png"
+    save_figure(
+        results,
+        segmentation_figure(
+            images, [mask[-1] for mask in masks], [batch.masks[index] for index in chosen], titles
+        ),
+    )
+    drawn = [(results, "Median ensemble on test images, from the best Dice (left) to the worst (right).")]
+    if run.config.ensemble.folds >= 3:
+        disagreement = run.folder / "figures" / "fold_disagreement.png"
+        save_figure(disagreement, disagreement_figure(images, [mask[:3] for mask in masks], titles))
+        drawn.append((disagreement, "Three fold members in red, green and blue; white where they agree."))
+    return drawn
+
+
+def _training_curves(run: Run) -> Path:
+    path = run.folder / "figures" / "training.png"
+    histories = {
+        f"member {number}": [
+            {name: float(value) for name, value in row.items()}
+            for row in read_csv(run.member_folder(number) / "history.csv")
+        ]
+        for number in range(1, run.config.members + 1)
+    }
+    save_figure(path, training_figure(histories))
+    return path
+
+
+def _facts(run: Run, challenge: Path, test: Batch | None) -> dict[str, str]:
+    simulated = (challenge / "simulation.json").exists()
+    return {
+        "images": "simulated challenge" if simulated else f"challenge folder {challenge.name}",
+        "training images": str(read_json(run.folder / "data.json")["images"]),
+        "test images": str(len(test)) if test else "none with references",
+        "seed": str(run.config.seed),
+    }
+
+
+def _member_rows(run: Run) -> list[dict[str, object]]:
+    images = read_json(run.folder / "data.json")["images"]
+    folds = read_json(run.folder / "folds.json")
+    return [
+        {"name": name, "images": images - len(held_out), **read_json(run.folder / name / "member.json")}
+        for name, held_out in folds.items()
+    ]
+
+
+def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
+    """Return nested settings as one level, `network.filters` and so on."""
+    flat: dict[str, object] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat

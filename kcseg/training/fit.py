@@ -1,0 +1,134 @@
+"""Training one network: resumable after every epoch, ending with the same bytes however often it was killed."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from kcseg.config import Config, TrainingConfig
+from kcseg.data.batch import Batch
+from kcseg.data.pipeline import TrainingSteps, validation_dataset
+from kcseg.errors import InputError
+from kcseg.files import write_csv
+from kcseg.network.losses import LOSSES, dice
+from kcseg.network.unet import build_unet
+from kcseg.training.checkpoint import TrainingState, load_state, save_state
+
+OnStep = Callable[[int, int, float], None]  # steps done, steps at most, best Dice so far
+
+
+def fit_network(
+    folder: Path,
+    train: Batch,
+    validation: Batch | None,
+    config: Config,
+    *,
+    seed: int,
+    on_step: OnStep = lambda done, total, best: None,
+) -> tuple[keras.Model, TrainingState]:
+    """Train a network, or go on where an earlier call was cut off, and return it with its best weights.
+
+    Writes `state.npz`, `history.csv` and a TensorBoard log to `folder`. The watched score is the Dice of
+    `validation`, or of the training batches where there is none. Batches hold images and masks (height, width).
+    Source: Adam, rate and batch size are the paper's; see `TrainingConfig` for our choices.
+
+    Raises:
+        InputError: the loss stopped being a number, or the resume state is damaged.
+    """
+    tf.config.experimental.enable_op_determinism()  # kernels that may sum in any order would change the bytes
+    steps = TrainingSteps(train, config, seed=seed)
+    epochs = config.training.maximum_epochs
+    network = _compiled(config, steps.per_epoch, seed)
+    keeper = Keeper(folder, config.training, "dice" if validation is None else "val_dice", on_step)
+    keeper.set_model(network)
+    state = keeper.restore()
+    if not keeper.converged():
+        network.fit(
+            steps.dataset(state.epoch * steps.per_epoch, epochs * steps.per_epoch),
+            steps_per_epoch=steps.per_epoch,
+            initial_epoch=state.epoch,
+            epochs=epochs,
+            validation_data=None if validation is None else validation_dataset(validation, config),
+            callbacks=[keeper, keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)],
+            shuffle=False,
+            verbose=0,
+        )
+    trained = build_unet(config.network, seed=seed)  # without optimiser and metrics, which would be saved with it
+    trained.set_weights(state.best_weights)
+    return trained, state
+
+
+def _compiled(config: Config, steps_per_epoch: int, seed: int) -> keras.Model:
+    rate: float | keras.optimizers.schedules.LearningRateSchedule = config.training.learning_rate
+    if config.training.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, config.training.maximum_epochs * steps_per_epoch)
+    network = build_unet(config.network, seed=seed)
+    # compiling with XLA is slower than oneDNN's kernels on CPUs
+    network.compile(
+        keras.optimizers.Adam(rate), LOSSES[config.training.loss], metrics=[dice], jit_compile=False
+    )
+    network.optimizer.build(network.trainable_variables)
+    return network
+
+
+class Keeper(keras.callbacks.Callback):
+    """Keeps the state after every epoch and ends the training when it has converged.
+
+    Keras' own callbacks for this overwrite their files in place, so that a kill at the wrong moment loses everything.
+    """
+
+    def __init__(self, folder: Path, config: TrainingConfig, watched: str, on_step: OnStep):
+        super().__init__()
+        self._folder = folder
+        self._config = config
+        self._watched = watched
+        self._on_step = on_step
+        self._state = TrainingState()
+
+    def restore(self) -> TrainingState:
+        """Bring network and optimiser to the state last kept, if there is one."""
+        path = self._folder / "state.npz"
+        if path.exists():
+            self._state = load_state(path)
+            variables = self._variables()
+            shapes = [tuple(variable.shape) for variable in variables]
+            if shapes != [value.shape for value in self._state.variables]:
+                raise InputError(f"{path} belongs to another network; delete it to start this member anew")
+            for variable, value in zip(variables, self._state.variables, strict=True):
+                variable.assign(value)
+        return self._state
+
+    def converged(self) -> bool:
+        """Whether the watched score has not risen for long enough, or all epochs are done."""
+        state = self._state
+        patience_over = state.epoch - 1 - state.best_epoch >= self._config.patience_epochs
+        return state.epoch >= self._config.maximum_epochs or (state.epoch > 0 and patience_over)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        """Report the step."""
+        steps = self.params["steps"]
+        done = self._state.epoch * steps + batch + 1
+        self._on_step(done, self._config.maximum_epochs * steps, max(self._state.best_score, 0.0))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Add the epoch to the state and keep it."""
+        row = {name: float(value) for name, value in (logs or {}).items()}
+        if not all(math.isfinite(value) for value in row.values()):
+            raise InputError(
+                f"the loss of {self._folder.name} stopped being a number in epoch {epoch + 1}; "
+                f"lower 'training.learning_rate' ({self._config.learning_rate})"
+            )
+        state = self._state
+        state.history.append({"epoch": epoch + 1, "step": (epoch + 1) * self.params["steps"], **row})
+        if row[self._watched] > state.best_score:
+            state.best_score, state.best_epoch = row[self._watched], epoch
+            state.best_weights = self.model.get_weights()
+        state.variables = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
+        save_state(self._folder / "state.npz", state)
+        write_csv(self._folder / "history.csv", state.history)
+        self.model.stop_training = self.converged()
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.model.variables, *self.model.optimizer.variables]

@@ -1,0 +1,57 @@
+"""Small data made for the tests, and the console kept quiet."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+from kcseg.config import Config, EnsembleConfig, NetworkConfig, SimulationConfig, TrainingConfig
+from kcseg.data.batch import Batch
+
+
+def draw_rings(count: int, size: int = 32, seed: int = 0) -> Batch:
+    """Bright rings around a darker core on fat: what a cortex is, as small as a network can learn."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.indices((size, size))
+    images, masks = [], []
+    for _ in range(count):
+        row, column = random.uniform(0.4 * size, 0.6 * size, 2)
+        distance = np.hypot(rows - row, columns - column)
+        radius = random.uniform(0.22, 0.32) * size
+        mask = (distance < radius) & (distance > 0.55 * radius)
+        hu = np.where(mask, 160, np.where(distance < radius, 60, -90)) + random.normal(0, 15, (size, size))
+        images.append(hu.astype(np.float32))
+        masks.append(mask)
+    return Batch("train", tuple(f"{number:04}" for number in range(count)), tuple(images), tuple(masks))
+
+
+@pytest.fixture
+def rings() -> Batch:
+    return draw_rings(12)
+
+
+@pytest.fixture
+def tiny() -> Config:
+    """Two folds and a full member of a network that trains in seconds."""
+    return Config(
+        network=NetworkConfig(levels=2, filters=4),
+        training=TrainingConfig(learning_rate=1e-2, batch_size=4, maximum_epochs=3, patience_epochs=3),
+        ensemble=EnsembleConfig(folds=2, full_members=1),
+        simulation=SimulationConfig(train=(4, 4), test=2),
+        seed=5,
+    )
+
+
+@pytest.fixture
+def ring_challenge(tmp_path):
+    """A challenge folder on disk: a training and a test batch of rings, with truth beside the test references."""
+    folder = tmp_path / "challenge"
+    for name, batch in {"train-1": draw_rings(12), "test": draw_rings(4, seed=1)}.items():
+        kinds = {"images": batch.images, "masks": batch.masks, "truth": batch.masks}
+        for kind, arrays in kinds.items():
+            (folder / name / kind).mkdir(parents=True)
+            for identifier, array in zip(batch.ids, arrays, strict=True):
+                np.save(folder / name / kind / f"{identifier}.npy", array)
+    return folder

@@ -1,0 +1,85 @@
+import pytest
+
+from kcseg.data.listing import list_images, list_masks, pairing_faults, scan_images
+from kcseg.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b.nii.gz", "a.npy", "c-1.png", "c.dcm", ".hidden.npy", ".DS_Store"):
+        (tmp_path / name).touch()
+    (tmp_path / "subfolder").mkdir()
+    return tmp_path
+
+
+def test_images_are_listed_by_id_without_hidden_files(folder):
+    listed = list_images(folder)
+    assert list(listed) == ["a", "b", "c", "c-1"]
+    assert listed["b"] == folder / "b.nii.gz"
+
+
+def test_inner_folder_is_taken_where_there_is_one(folder):
+    (folder / "images").mkdir()
+    (folder / "images" / "z.npy").touch()
+    (folder / "masks").mkdir()
+    (folder / "masks" / "y.png").touch()
+    assert list(list_images(folder)) == ["z"] and list(list_masks(folder)) == ["y"]
+
+
+def test_files_and_folders_may_be_named_together(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other") / "d.npy"
+    other.touch()
+    assert list(list_images(folder, other)) == ["a", "b", "c", "c-1", "d"]
+    with pytest.raises(InputError, match="one file with id 'a'"):
+        list_images(folder, folder / "a.npy")
+
+
+def test_two_files_with_one_id_are_refused(folder):
+    (folder / "a.png").touch()
+    with pytest.raises(InputError, match=r"one file with id 'a'.*a.npy and a.png; remove one"):
+        list_images(folder)
+
+
+def test_file_of_another_kind_is_refused(folder):
+    (folder / "table.csv").touch()
+    with pytest.raises(InputError, match=r"expected an image .*table.csv; convert it or move it away"):
+        list_images(folder)
+    (folder / "table.csv").unlink()
+    with pytest.raises(InputError, match=r"expected a mask .*c.dcm"):
+        list_masks(folder)
+
+
+def test_missing_and_empty_folders_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"cannot list .*missing"):
+        list_images(tmp_path / "missing")
+    with pytest.raises(InputError, match="is empty; put an image"):
+        list_images(tmp_path)
+
+
+def test_links_are_followed_inside_the_folder_only(folder, tmp_path_factory):
+    (folder / "inside.npy").symlink_to("a.npy")
+    assert "inside" in list_images(folder)
+    secret = tmp_path_factory.mktemp("elsewhere") / "secret.npy"
+    secret.touch()
+    (folder / "out.npy").symlink_to(secret)
+    (folder / "up.npy").symlink_to("../secret.npy")
+    (folder / "round.npy").symlink_to("round.npy")
+    faults = scan_images(folder, folder).faults
+    assert [fault for fault in faults if "out.npy is a link out of" in fault]
+    assert [fault for fault in faults if "up.npy is a link out of" in fault]
+
+
+def test_every_fault_of_a_folder_is_listed(folder):
+    for name in ("a.png", "b.npy", "notes.txt"):
+        (folder / name).touch()
+    listing = scan_images(folder, folder)
+    assert len(listing.faults) == 3 and list(listing.files) == ["a", "b", "c", "c-1"]
+
+
+def test_files_without_a_partner_are_named(folder):
+    images = {"a": folder / "a.npy", "b": folder / "b.npy"}
+    masks = {"b": folder / "b.png", "c": folder / "c.png"}
+    assert pairing_faults(images, masks) == [
+        f"no mask for {folder}/a.npy; add it or remove the image",
+        f"no image for {folder}/c.png; add it or remove the mask",
+    ]

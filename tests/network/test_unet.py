@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from kcseg.config import NetworkConfig
+from kcseg.network.unet import build_unet
+
+SMALL = NetworkConfig(filters=2)
+
+
+@pytest.mark.parametrize("shape", [(192, 192), (33, 50), (16, 16), (1, 1), (7, 64)])
+def test_takes_images_of_any_size(shape):
+    images = np.random.default_rng(0).random((2, *shape, 1), dtype=np.float32)
+    soft_masks = np.asarray(build_unet(SMALL, seed=1)(images))
+    assert soft_masks.shape == images.shape
+    assert soft_masks.min() >= 0 and soft_masks.max() <= 1
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "bilinear", "transpose"])
+def test_every_level_reaches_the_output(upsampling):
+    config = NetworkConfig(filters=4, upsampling=upsampling, blocks_per_level=2, dropout=0.1, skip_convolutions=2)
+    network = build_unet(config, seed=1)
+    image = np.random.default_rng(0).random((1, 96, 96, 1), dtype=np.float32)
+    far = image.copy()
+    far[0, :8, :8] += 5  # of the other corner only the lowest level sees anything
+    change = np.abs(np.asarray(network(far)) - np.asarray(network(image)))
+    assert change[0, 80:, 80:].max() > 0
+
+
+def test_normalises_between_each_convolution_and_its_relu():
+    network = build_unet(SMALL, seed=1)
+    convolutions = [layer for layer in network.layers if type(layer).__name__ == "Conv2D"]
+    normalised = [layer for layer in convolutions if not layer.use_bias]
+    assert len(normalised) > 20
+    for layer in normalised:
+        (following,) = {type(node.operation).__name__ for node in layer._outbound_nodes}
+        assert following == "BatchNormalization"
+
+
+def test_equal_seeds_give_equal_weights_and_others_do_not():
+    first, again, other = (build_unet(SMALL, seed=seed).get_weights() for seed in (1, 1, 2))
+    assert all(np.array_equal(*pair) for pair in zip(first, again, strict=True))
+    assert not all(np.array_equal(*pair) for pair in zip(first, other, strict=True))
+
+
+def test_five_levels_double_their_filters():
+    widths = {layer.filters for layer in build_unet(SMALL, seed=1).layers if hasattr(layer, "filters")}
+    assert widths == {1, 2, 4, 8, 16, 32}

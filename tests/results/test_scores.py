@@ -1,0 +1,90 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.spatial.distance import dice as dissimilarity
+
+from kcseg.cli.score import score
+from kcseg.data.formats import write_mask
+from kcseg.errors import InputError
+from kcseg.results.scores import dice, score_folders
+
+
+def box(top: int, height: int) -> np.ndarray:
+    mask = np.zeros((20, 20), bool)
+    mask[top : top + height, :10] = True
+    return mask
+
+
+def test_dice_by_hand():
+    assert dice(box(0, 4), box(2, 4)) == 2 * 20 / (40 + 40)
+    assert dice(box(0, 4), box(0, 2)) == 2 * 20 / (40 + 20)
+    assert dice(box(0, 4), box(10, 4)) == 0
+
+
+def test_dice_of_empty_masks():
+    assert dice(box(0, 0), box(0, 0)) == 1
+    assert dice(box(0, 0), box(0, 1)) == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_dice_agrees_with_scipy_and_has_no_sides(data):
+    shape = data.draw(array_shapes(min_dims=2, max_dims=2))
+    one, other = (data.draw(arrays(bool, shape)) for _ in range(2))
+    assert dice(one, other) == dice(other, one)
+    if one.any() or other.any():
+        assert dice(one, other) == pytest.approx(1 - dissimilarity(one.ravel(), other.ravel()))
+
+
+def test_dice_of_different_shapes_is_refused():
+    with pytest.raises(InputError, match=r"got \(20, 20\) and \(20, 19\)"):
+        dice(box(0, 1), box(0, 1)[:, 1:])
+
+
+@pytest.fixture
+def folders(tmp_path) -> tuple[Path, Path]:
+    """Predictions as PNG in masks/ and references as npy: 0.5 and 1."""
+    predictions, references = tmp_path / "predictions", tmp_path / "references"
+    write_mask(predictions / "masks" / "a.png", box(0, 4))
+    write_mask(references / "a.npy", box(2, 4))
+    write_mask(predictions / "masks" / "b.png", box(0, 4))
+    write_mask(references / "b.npy", box(0, 4))
+    return predictions, references
+
+
+def test_masks_are_paired_by_id_whatever_their_format(folders):
+    assert score_folders(*folders) == {"a": 0.5, "b": 1.0}
+
+
+def test_masks_without_a_partner_are_named(folders):
+    predictions, references = folders
+    write_mask(references / "c.npy", box(0, 1))
+    with pytest.raises(InputError, match=r"no prediction for .*c\.npy"):
+        score_folders(predictions, references)
+    (references / "c.npy").unlink()
+    (references / "b.npy").unlink()
+    with pytest.raises(InputError, match=r"no reference for .*b\.png"):
+        score_folders(predictions, references)
+
+
+def test_masks_on_different_grids_are_refused(folders):
+    write_mask(folders[1] / "a.npy", box(2, 4)[:, :18])
+    with pytest.raises(InputError, match=r"different grids \(20 x 20 pixels and 20 x 18 pixels\)"):
+        score_folders(*folders)
+
+
+def test_command_prints_the_scores_and_writes_a_table_once(folders, tmp_path):
+    table = tmp_path / "scores.csv"
+    arguments = [str(path) for path in folders] + ["--csv", str(table)]
+    result = CliRunner().invoke(score, arguments)
+    assert result.exit_code == 0 and "mean of 2" in result.output and "0.7500" in result.output
+    with table.open(newline="") as file:
+        assert list(csv.DictReader(file)) == [{"id": "a", "dice": "0.5"}, {"id": "b", "dice": "1.0"}]
+    assert "--force" in str(CliRunner().invoke(score, arguments).exception)
+    assert CliRunner().invoke(score, [*arguments, "--force"]).exit_code == 0

@@ -1,0 +1,86 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kcseg.data.folds import random_folds
+from kcseg.errors import InputError
+from kcseg.files import read_csv
+from kcseg.training.fit import fit_network
+
+
+class Cut(Exception):
+    pass
+
+
+def fit(folder, rings, config, *, validate=True, cut_after=None):
+    held_out = random_folds(rings.ids, 3, seed=1)[0]
+
+    def on_step(done, total, best):
+        if done == cut_after:
+            raise Cut
+
+    return fit_network(
+        folder,
+        rings.select(frozenset(rings.ids) - frozenset(held_out)),
+        rings.select(held_out) if validate else None,
+        config,
+        seed=3,
+        on_step=on_step,
+    )
+
+
+@pytest.mark.parametrize("validate", [True, False])
+def test_learns_rings(tmp_path, rings, tiny, validate):
+    config = replace(tiny, training=replace(tiny.training, maximum_epochs=25, patience_epochs=25))
+    _, state = fit(tmp_path, rings, config, validate=validate)
+    assert state.best_score > 0.8
+    watched = [row["val_dice" if validate else "dice"] for row in state.history]
+    assert state.best_score == max(watched) and watched[state.best_epoch] == state.best_score
+
+
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, rings, tiny):
+    config = replace(tiny, network=replace(tiny.network, dropout=0.2))  # dropout's generator is state, too
+    whole, _ = fit(tmp_path / "whole", rings, config)
+    for step in (1, 3, 4):  # in the first epoch, in the second, and in the second again
+        with pytest.raises(Cut):
+            fit(tmp_path / "cut", rings, config, cut_after=step)
+    resumed, state = fit(tmp_path / "cut", rings, config)
+    assert state.epoch == 3
+    for expected, found in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        assert expected.tobytes() == found.tobytes()
+
+
+def test_returns_the_weights_of_the_best_epoch(tmp_path, rings, tiny):
+    network, state = fit(tmp_path, rings, tiny)
+    for expected, found in zip(state.best_weights, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(expected, found)
+
+
+def test_stops_when_the_score_no_longer_rises(tmp_path, rings, tiny):
+    # at a rate of nearly zero nothing is learned, so that no epoch is better than the first
+    training = replace(tiny.training, learning_rate=1e-30, maximum_epochs=9, patience_epochs=2)
+    still = replace(tiny, training=training, network=replace(tiny.network, batch_norm_momentum=0.0))
+    _, state = fit(tmp_path, rings, still)
+    assert state.epoch - state.best_epoch - 1 == 2 and state.epoch < 9
+
+
+def test_history_tells_steps_losses_and_scores(tmp_path, rings, tiny):
+    fit(tmp_path, rings, tiny)
+    rows = read_csv(tmp_path / "history.csv")
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    assert {"loss", "dice", "val_loss", "val_dice"} <= rows[0].keys()
+    assert any((tmp_path / "tensorboard").rglob("events*"))
+
+
+def test_a_loss_that_is_no_number_is_named(tmp_path, rings, tiny):
+    with pytest.raises(InputError, match=r"lower 'training\.learning_rate'"):
+        fit(tmp_path, rings, replace(tiny, training=replace(tiny.training, learning_rate=1e30)))
+
+
+def test_a_state_of_another_network_is_refused(tmp_path, rings, tiny):
+    with pytest.raises(Cut):
+        fit(tmp_path, rings, tiny, cut_after=3)
+    with pytest.raises(InputError, match="belongs to another network"):
+        fit(tmp_path, rings, replace(tiny, network=replace(tiny.network, filters=6)))

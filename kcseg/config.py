@@ -40,7 +40,7 @@ class NetworkConfig:
     filters: int = 32  # at full resolution; doubled at each level below
     blocks_per_level: int = 1
     kernel_px: int = 3
-    upsampling: str = "bilinear"  # "nearest", "bilinear" or "transpose"
+    upsampling: str = "transpose"  # or "nearest", which trains slower
     skip_convolutions: int = 1
     dropout: float = 0.0
     # Keras' 0.99 leaves the moving averages useless for the first hundreds of steps
@@ -143,7 +143,7 @@ def _check(config: Config, source: str) -> None:
         "network.filters": config.network.filters >= 1,
         "network.blocks_per_level": config.network.blocks_per_level >= 1,
         "network.kernel_px": config.network.kernel_px >= 1,
-        "network.upsampling": config.network.upsampling in ("nearest", "bilinear", "transpose"),
+        "network.upsampling": config.network.upsampling in ("nearest", "transpose"),
         "network.skip_convolutions": config.network.skip_convolutions >= 0,
         "network.dropout": 0 <= config.network.dropout < 1,
         "network.batch_norm_momentum": 0 <= config.network.batch_norm_momentum < 1,

@@ -9,6 +9,8 @@ import pytest
 
 from kcseg.config import Config, EnsembleConfig, NetworkConfig, SimulationConfig, TrainingConfig
 from kcseg.data.batch import Batch
+from kcseg.serving.export import export_run
+from kcseg.training.members import open_run, train_members
 
 
 def draw_rings(count: int, size: int = 32, seed: int = 0) -> Batch:
@@ -27,12 +29,12 @@ def draw_rings(count: int, size: int = 32, seed: int = 0) -> Batch:
     return Batch("train", tuple(f"{number:04}" for number in range(count)), tuple(images), tuple(masks))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rings() -> Batch:
     return draw_rings(12)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Config:
     """Two folds and a full member of a network that trains in seconds."""
     return Config(
@@ -44,10 +46,19 @@ def tiny() -> Config:
     )
 
 
-@pytest.fixture
-def ring_challenge(tmp_path):
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory, rings, tiny):
+    """A run with all members trained and exported; not to be changed by a test, but for a further export."""
+    run = open_run(tmp_path_factory.mktemp("run"), rings, tiny)
+    train_members(run, rings, [1, 2, 3])
+    export_run(run)
+    return run
+
+
+@pytest.fixture(scope="session")
+def ring_challenge(tmp_path_factory):
     """A challenge folder on disk: a training and a test batch of rings, with truth beside the test references."""
-    folder = tmp_path / "challenge"
+    folder = tmp_path_factory.mktemp("challenge")
     for name, batch in {"train-1": draw_rings(12), "test": draw_rings(4, seed=1)}.items():
         kinds = {"images": batch.images, "masks": batch.masks, "truth": batch.masks}
         for kind, arrays in kinds.items():

@@ -6,6 +6,7 @@ import click
 from rich.table import Table
 
 from kcseg.cli.console import console, progress_bars, quiet_import
+from kcseg.data.batch import stated_hu_offset
 from kcseg.data.listing import list_images
 
 
@@ -13,11 +14,17 @@ from kcseg.data.listing import list_images
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
-@click.option("--hu-offset", type=int, help="What to add to 16-bit PNG values to get HU, e.g. -1024.")
+@click.option(
+    "--hu-offset",
+    type=int,
+    help="What to add to 16-bit PNG values to get HU, e.g. -1024; by default what batch.json says.",
+)
 @click.option("--force", is_flag=True, help="Write over earlier results.")
 def predict(model: Path, files: tuple[Path, ...], out: Path, hu_offset: int | None, force: bool) -> None:
     """Segment FILES (images or folders of them) with MODEL, a run folder or an exported model."""
     images = list_images(*files)
+    if hu_offset is None and len(files) == 1:
+        hu_offset = stated_hu_offset(files[0])
     with quiet_import():
         from kcseg.results.predictions import predict_files
         from kcseg.serving.runner import Ensemble

@@ -1,5 +1,6 @@
 """Reads one coronal CT slice from a DICOM file, and nothing that names the patient."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -37,10 +38,11 @@ _ENCODINGS = (
 
 def is_dicom(path: Path) -> bool:
     """Return whether the file carries the DICOM mark after its 128-byte preamble."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    with suppress(OSError):
+        if path.is_file():  # a pipe would wait for ever
+            with path.open("rb") as file:
+                return file.read(132)[128:] == b"DICM"
+    return False
 
 
 def read_dicom(path: Path) -> tuple[np.ndarray, tuple[float, float]]:

@@ -30,26 +30,13 @@ def read_image(path: Path, *, hu_offset: int | None = None) -> Image:
         InputError: whatever is wrong with the file, in one sentence with the mend.
     """
     path = Path(path)
-    check_bytes(path)
     with _decoding(path):
+        check_bytes(path)
         pixels, spacing_mm = _read_image_pixels(path, hu_offset)
         check_size(path, pixels.shape)
-        if pixels.dtype.kind not in "if":
-            raise InputError(
-                f"expected signed integers or floats in {path}, got {pixels.dtype}; HU are negative in fat, "
-                "so save the image as int16"
-            )
-        with np.errstate(over="ignore"):
-            hu = np.ascontiguousarray(pixels, np.float32)
-        if not (np.abs(hu) <= MAXIMUM_HU).all():
-            raise InputError(
-                f"{path} holds values that are no HU (NaN, infinite or beyond 65536); export it again"
-            )
-        if hu.min() == hu.max():
-            raise InputError(f"every pixel of {path} is {hu.flat[0]:g} HU; export the image again")
         if spacing_mm is not None:
-            check_spacing(path, spacing_mm, hu.shape)
-        return Image(hu, spacing_mm)
+            check_spacing(path, spacing_mm, pixels.shape)
+        return Image(_as_hu(path, pixels), spacing_mm)
 
 
 def read_mask(path: Path) -> Mask:
@@ -59,19 +46,13 @@ def read_mask(path: Path) -> Mask:
         InputError: whatever is wrong with the file, in one sentence with the mend.
     """
     path = Path(path)
-    check_bytes(path)
     with _decoding(path):
+        check_bytes(path)
         pixels, spacing_mm = _read_mask_pixels(path)
         check_size(path, pixels.shape)
-        values = np.unique(pixels) if pixels.dtype.kind in "biuf" else np.array([pixels.dtype.name])
-        if not any(np.isin(values, (0, highest)).all() for highest in (1, 255)):
-            got = ", ".join(str(value) for value in values[:4]) + (", …" if len(values) > 4 else "")
-            raise InputError(
-                f"mask is not binary: expected 0 and 1, or 0 and 255, in {path}, got {got}; threshold it"
-            )
         if spacing_mm is not None:
             check_spacing(path, spacing_mm, pixels.shape)
-        return Mask(np.ascontiguousarray(pixels != 0), spacing_mm)
+        return Mask(_as_mask(path, pixels), spacing_mm)
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
@@ -138,6 +119,33 @@ def _read_mask_pixels(path: Path) -> tuple[np.ndarray, Spacing | None]:
     raise InputError(f"expected a mask ({', '.join(MASK_SUFFIXES)}), got {path}; convert it or move it away")
 
 
+def _as_hu(path: Path, pixels: np.ndarray) -> np.ndarray:
+    if pixels.dtype.kind not in "if":
+        raise InputError(
+            f"expected signed integers or floats in {path}, got {pixels.dtype}; HU are negative in fat, "
+            "so save the image as int16"
+        )
+    with np.errstate(over="ignore"):
+        hu = np.array(pixels, np.float32, order="C")
+    if not (np.abs(hu) <= MAXIMUM_HU).all():
+        raise InputError(
+            f"{path} holds values that are no HU (NaN, infinite or beyond {MAXIMUM_HU:g}); export it again"
+        )
+    if hu.min() == hu.max():
+        raise InputError(f"every pixel of {path} is {hu.flat[0]:g} HU; export the image again")
+    return hu
+
+
+def _as_mask(path: Path, pixels: np.ndarray) -> np.ndarray:
+    values = np.unique(pixels) if pixels.dtype.kind in "biuf" else np.array([pixels.dtype.name])
+    if not any(np.isin(values, (0, highest)).all() for highest in (1, 255)):
+        got = ", ".join(str(value) for value in values[:4]) + (", …" if len(values) > 4 else "")
+        raise InputError(
+            f"mask is not binary: expected 0 and 1, or 0 and 255, in {path}, got {got}; threshold it"
+        )
+    return np.array(pixels != 0, order="C")
+
+
 def _read_npy(path: Path) -> np.ndarray:
     # mapped, not loaded: the header is checked against the file's length before any memory is taken,
     # and an array of Python objects, which would need pickle, is refused
@@ -147,8 +155,8 @@ def _read_npy(path: Path) -> np.ndarray:
 def _read_png_hu(path: Path, hu_offset: int | None) -> np.ndarray:
     if hu_offset is None:
         raise InputError(
-            f'the HU offset of {path} is not stated; pass hu_offset, or write {{"hu_offset": -1024}} '
-            "to batch.json beside images/"
+            f"the HU offset of {path} is not stated; give it with --hu-offset, "
+            'or as {"hu_offset": -1024} in batch.json beside images/'
         )
     return _read_png(path, {"I;16"}, "a 16-bit grey PNG").astype(np.float64) + hu_offset
 
@@ -163,7 +171,7 @@ def _read_png(path: Path, modes: set[str], expected: str) -> np.ndarray:
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises on foreign bytes into one sentence, and drop what it would print."""
+    """Turn whatever a decoder raises on foreign bytes into one sentence; drop its warnings, they may quote."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

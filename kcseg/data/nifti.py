@@ -38,7 +38,7 @@ def read_nifti(path: Path) -> tuple[np.ndarray, tuple[float, float]]:
     if deep != 1:
         raise InputError(
             f"expected one slice from front to back in {path}, got {across} across, {deep} deep, {up} high; "
-            "cut coronal crops with 'kcseg crop'"
+            "cut one coronal slice per file"
         )
     check_size(path, (up, across))
     volume = nibabel.as_closest_canonical(volume)

@@ -47,7 +47,9 @@ class TrainingSteps:
         _, height, width = self._images.shape
         both = tf.TensorSpec((self._batch_size, height, width, 1), tf.float32)
         # a generator and not a map: tf.data runs maps in several threads when it sees fit, the augmenter stands one
-        steps = tf.data.Dataset.from_generator(lambda: map(self, range(first, last)), output_signature=(both, both))
+        steps = tf.data.Dataset.from_generator(
+            lambda: map(self, range(first, last)), output_signature=(both, both)
+        )
         return steps.prefetch(2)
 
     def _order(self, round: int) -> np.ndarray:

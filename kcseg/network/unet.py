@@ -69,7 +69,9 @@ class _Blocks:
         for number in range(1, self.config.blocks_per_level + 1):
             x = self.residual_block(x, width, f"{name}_block{number}")
         if self.config.dropout:
-            x = layers.SpatialDropout2D(self.config.dropout, seed=self.seed_of(name), name=f"{name}_dropout")(x)
+            x = layers.SpatialDropout2D(self.config.dropout, seed=self.seed_of(name), name=f"{name}_dropout")(
+                x
+            )
         return x
 
     def residual_block(self, x: KerasTensor, width: int, name: str) -> KerasTensor:
@@ -107,9 +109,9 @@ class _Blocks:
         initializer = self.initializer(name)
         if self.config.upsampling == "transpose":
             return layers.Conv2DTranspose(width, 2, strides=2, kernel_initializer=initializer, name=name)(x)
-        # narrowing before enlarging costs a quarter of narrowing after it; both are linear
+        # narrowing before enlarging costs a quarter of narrowing after it, and comes to the same
         x = layers.Conv2D(width, 1, kernel_initializer=initializer, name=f"{name}_narrow")(x)
-        return layers.UpSampling2D(interpolation=self.config.upsampling, name=name)(x)
+        return layers.UpSampling2D(name=name)(x)
 
     def initializer(self, name: str) -> keras.initializers.Initializer:
         return keras.initializers.HeNormal(seed=self.seed_of(name))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kcseg.config import to_json
-from kcseg.data.batch import Batch, find_batches, read_batch, read_truth
+from kcseg.data.batch import Batch, read_batch, read_truth, test_batches
 from kcseg.files import read_csv, read_json
 from kcseg.results.evaluation import Evaluation, evaluate, write_scores
 from kcseg.results.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
@@ -50,11 +50,10 @@ def report_run(
 
 def _test_batch(challenge: Path) -> tuple[Batch, tuple[np.ndarray, ...] | None] | None:
     """Return the test batch and its truth, where there is one with masks to score against."""
-    for name, folder in find_batches(challenge).items():
-        if name.startswith("test"):
-            batch = read_batch(folder)
-            if batch.masks is not None:
-                return batch, read_truth(folder, batch.ids)
+    for folder in test_batches(challenge).values():
+        batch = read_batch(folder)
+        if batch.masks is not None:
+            return batch, read_truth(folder, batch.ids)
     return None
 
 

@@ -40,7 +40,7 @@ def fit_network(
     tf.config.experimental.enable_op_determinism()  # kernels that may sum in any order would change the bytes
     steps = TrainingSteps(train, config, seed=seed)
     epochs = config.training.maximum_epochs
-    network = _compiled(config, steps.per_epoch, seed)
+    network = compiled_network(config, steps.per_epoch, seed)
     keeper = Keeper(folder, config.training, "dice" if validation is None else "val_dice", on_step)
     keeper.set_model(network)
     state = keeper.restore()
@@ -55,12 +55,15 @@ def fit_network(
             shuffle=False,
             verbose=0,
         )
-    trained = build_unet(config.network, seed=seed)  # without optimiser and metrics, which would be saved with it
+    trained = build_unet(
+        config.network, seed=seed
+    )  # without optimiser and metrics, which would be saved with it
     trained.set_weights(state.best_weights)
     return trained, state
 
 
-def _compiled(config: Config, steps_per_epoch: int, seed: int) -> keras.Model:
+def compiled_network(config: Config, steps_per_epoch: int, seed: int) -> keras.Model:
+    """Build a network with the optimiser (paper: Adam), loss and Dice metric that train it."""
     rate: float | keras.optimizers.schedules.LearningRateSchedule = config.training.learning_rate
     if config.training.schedule == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, config.training.maximum_epochs * steps_per_epoch)

@@ -91,6 +91,16 @@ def test_npy_is_read_as_float32_hu_without_spacing(tmp_path, hu, dtype):
     np.testing.assert_array_equal(image.hu, hu)
 
 
+def test_image_does_not_change_with_its_file(tmp_path, hu):
+    path = save_npy(tmp_path / "a.npy", hu.astype(np.float32))
+    image = read_image(path)
+    with path.open("r+b") as file:
+        file.seek(-400, 2)
+        file.write(bytes(400))
+    np.testing.assert_array_equal(image.hu, hu)
+    assert type(image.hu) is np.ndarray
+
+
 def test_npy_in_column_order_is_read_the_same(tmp_path, hu):
     np.testing.assert_array_equal(read_image(save_npy(tmp_path / "a.npy", np.asfortranarray(hu))).hu, hu)
 
@@ -247,6 +257,32 @@ def test_nifti_that_is_not_one_coronal_slice_is_refused(tmp_path, hu):
     oblique[1:3, 1:3] = [[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]
     nibabel.save(nibabel.Nifti1Image(hu[:, np.newaxis, :], oblique), path)
     assert "20 degrees" in refusal(read_image, path)
+
+
+@needs_real_data
+def test_slice_cut_from_a_volume_as_the_data_guide_shows_keeps_its_place(tmp_path):
+    """The right kidney of a real axial series, cut by index, against the crop published beside it."""
+    paths = sorted((REAL / "ct_volume_dicom").glob("*.dcm"))
+    slices = sorted(map(pydicom.dcmread, paths), key=lambda slice: float(slice.ImagePositionPatient[2]))
+    voxels = np.stack(
+        [slice.pixel_array * slice.RescaleSlope + slice.RescaleIntercept for slice in slices], axis=-1
+    )
+    across_mm = float(slices[0].PixelSpacing[0])
+    up_mm = float(slices[1].ImagePositionPatient[2] - slices[0].ImagePositionPatient[2])
+    # this series' columns run to the left and its rows to the front: towards L, A and S
+    assert slices[0].ImageOrientationPatient == [1, 0, 0, 0, -1, 0]
+    affine = np.diag([-across_mm, across_mm, up_mm, 1])
+    volume = nibabel.Nifti1Image(voxels.transpose(1, 0, 2).astype(np.int16), affine)
+    nibabel.save(volume, tmp_path / "exam.nii")
+    crop = read_image(REAL / "ct_crops" / "lits0_R_y154.npy").hu.clip(-150, 200)
+    canonical = nibabel.as_closest_canonical(nibabel.load(tmp_path / "exam.nii"))
+    depth = round(154 / across_mm)  # the crop's name counts mm from the back
+    nibabel.save(canonical.slicer[:, depth : depth + 1, :], tmp_path / "slice.nii")
+    whole = resample(read_image(tmp_path / "slice.nii")).hu.clip(-150, 200)
+    likeness = match_template(whole, crop, pad_input=True)
+    assert likeness.max() > 0.95
+    assert match_template(whole, crop[:, ::-1], pad_input=True).max() < 0.9
+    assert np.unravel_index(likeness.argmax(), likeness.shape)[1] < whole.shape[1] / 2
 
 
 def test_nifti_without_orientation_or_numbers_is_refused(tmp_path, hu):

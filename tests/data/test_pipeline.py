@@ -32,12 +32,14 @@ def test_batches_are_what_the_network_takes(rings, tiny):
     images, masks = next(iter(TrainingSteps(rings, tiny, seed=1).dataset(0, 1)))
     assert images.shape == masks.shape == (4, 32, 32, 1)
     assert images.dtype == masks.dtype == np.float32
-    assert 0 <= images.numpy().min() and images.numpy().max() <= 1
+    assert images.numpy().min() >= 0 and images.numpy().max() <= 1
     assert set(np.unique(masks)) == {0, 1}
 
 
 def test_smaller_images_are_laid_on_air(rings, tiny):
-    cut = replace(rings, images=(rings.images[0][:20], *rings.images[1:]), masks=(rings.masks[0][:20], *rings.masks[1:]))
+    cut = replace(
+        rings, images=(rings.images[0][:20], *rings.images[1:]), masks=(rings.masks[0][:20], *rings.masks[1:])
+    )
     config = replace(tiny, augmentation=STILL, training=replace(tiny.training, batch_size=12))
     images, masks = TrainingSteps(cut, config, seed=1)(0)
     smallest = np.argmin(masks.sum(axis=(1, 2, 3)))

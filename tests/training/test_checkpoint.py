@@ -15,7 +15,9 @@ def test_comes_back_bit_for_bit(tmp_path, state):
     save_state(tmp_path / "state.npz", state)
     found = load_state(tmp_path / "state.npz")
     assert (found.history, found.best_epoch, found.best_score) == (state.history, 0, state.best_score)
-    for expected, array in zip(state.variables + state.best_weights, found.variables + found.best_weights, strict=True):
+    for expected, array in zip(
+        state.variables + state.best_weights, found.variables + found.best_weights, strict=True
+    ):
         assert array.dtype == expected.dtype
         np.testing.assert_array_equal(array, expected)
 

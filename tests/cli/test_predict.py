@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from kcseg.cli import main
+from kcseg.files import read_csv
+
+
+def predict(*arguments):
+    return CliRunner().invoke(main, ["predict", *map(str, arguments)])
+
+
+def test_a_mask_an_overlay_and_a_row_for_each_image(tmp_path, trained_run, ring_challenge):
+    out = tmp_path / "out"
+    result = predict(trained_run.folder, ring_challenge / "test", "--out", out)
+    assert result.exit_code == 0, result.output
+    rows = read_csv(out / "table.csv")
+    assert [row["id"] for row in rows] == ["0000", "0001", "0002", "0003"]
+    for row in rows:
+        mask = np.asarray(Image.open(out / "masks" / f"{row['id']}.png"))
+        assert mask.shape == (32, 32) and set(np.unique(mask)) <= {0, 255}
+        assert float(row["cortex_mm2"]) == np.count_nonzero(mask)
+        assert f"overlays/{row['id']}.png" in (out / "index.html").read_text()
+        assert Image.open(out / "overlays" / f"{row['id']}.png").width == 2 * 12 * 32
+
+
+def test_an_image_without_cortex_is_said_to_have_none(tmp_path, trained_run):
+    np.save(tmp_path / "fat.npy", np.random.default_rng(0).normal(-900, 5, (40, 50)))
+    result = predict(trained_run.folder, tmp_path / "fat.npy", "--out", tmp_path / "out")
+    assert result.exit_code == 0
+    (row,) = read_csv(tmp_path / "out" / "table.csv")
+    assert float(row["cortex_mm2"]) < 1000 and "cortex found" in row["note"]
+
+
+def test_results_are_not_written_over_without_force(tmp_path, trained_run, ring_challenge):
+    arguments = (trained_run.folder, ring_challenge / "test", "--out", tmp_path)
+    assert predict(*arguments).exit_code == 0
+    before = (tmp_path / "table.csv").stat().st_mtime_ns
+    result = predict(*arguments)
+    assert result.exit_code == 2 and "--force" in result.output
+    assert (tmp_path / "table.csv").stat().st_mtime_ns == before
+    assert predict(*arguments, "--force").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x93NUMPY", "bad.npy"),
+        (np.zeros((3, 32, 32)), "got shape (3, 32, 32)"),
+        (np.full((32, 32), np.nan), "bad.npy"),
+        (np.full((32, 32), 7.0), "bad.npy"),
+    ],
+)
+def test_a_bad_file_among_good_ones_leaves_nothing_behind(tmp_path, trained_run, content, message):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    np.save(folder / "a_good.npy", np.random.default_rng(0).normal(0, 50, (32, 32)))
+    if isinstance(content, bytes):
+        (folder / "bad.npy").write_bytes(content)
+    else:
+        np.save(folder / "bad.npy", content)
+    result = predict(trained_run.folder, folder, "--out", tmp_path / "out")
+    assert result.exit_code == 2 and message in result.output.replace("\n", " ").replace("  ", " ")
+    assert "Traceback" not in result.output and not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_a_model_is_named(tmp_path, ring_challenge):
+    result = predict(tmp_path, ring_challenge / "test", "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "no exported ensemble" in result.output
+
+
+def test_masks_come_back_on_the_grid_of_the_file(tmp_path, trained_run):
+    import nibabel
+
+    hu = np.random.default_rng(0).normal(0, 50, (48, 1, 64)).astype(np.float32)  # right, front, head
+    nibabel.save(nibabel.Nifti1Image(hu, np.diag([2.0, 3.0, 1.5, 1.0])), tmp_path / "exam.nii.gz")
+    assert predict(trained_run.folder, tmp_path / "exam.nii.gz", "--out", tmp_path / "out").exit_code == 0
+    assert Image.open(tmp_path / "out" / "masks" / "exam.png").size == (48, 64)

@@ -1,0 +1,119 @@
+"""The simulated challenge: batches of images, faulty references and exact truth in a challenge folder."""
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kcseg.config import SimulationConfig
+from kcseg.data.annotator import FaultRates, annotate
+from kcseg.data.phantom import draw_case
+from kcseg.errors import InputError
+from kcseg.files import read_json, remove_leftovers, write, write_json
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One case to write: its batch folder, its id, and the numbers its generator is seeded with."""
+
+    folder: Path
+    id: str
+    seeds: tuple[int, int, int]
+
+
+def simulate_challenge(
+    folder: Path,
+    config: SimulationConfig,
+    *,
+    progress: Callable[[], None] = lambda: None,
+    workers: int = 1,
+) -> None:
+    """Write `<batch>/{images,masks,truth}/<id>.npy` for all batches, and `simulation.json` when all are complete.
+
+    Images are int16 HU (192, 192), masks (with the annotator's faults) and truth are bool. A case depends on the seed,
+    its batch and its number alone, so that other counts or workers never change it. A simulation that was cut off goes
+    on; a complete one of the same configuration is left as it is.
+
+    Args:
+        folder: the challenge folder.
+        config: number of cases per batch, and the seed.
+        progress: called after each case.
+        workers: processes that share the work.
+
+    Raises:
+        InputError: the folder holds another simulation or other files.
+    """
+    facts = {**asdict(config), "train": list(config.train), "fault_rates": asdict(FaultRates())}
+    if (folder / "simulation.json").exists():
+        _require_equal(folder, facts)
+        return
+    _require_free(folder, facts)
+    write_json(folder / "simulation-started.json", facts)
+    cases: dict[str, dict[str, Any]] = {}
+    tasks = list(_tasks(folder, config))
+    for batch in {task.folder for task in tasks}:
+        for kind in ("images", "masks", "truth"):
+            remove_leftovers(batch / kind)
+    with _mapper(workers) as run:
+        for task, case in zip(tasks, run(_write_case, tasks), strict=True):
+            cases[f"{task.folder.name}/{task.id}"] = case
+            progress()
+    write_json(folder / "simulation.json", {**facts, "cases": cases})
+    (folder / "simulation-started.json").unlink()
+
+
+def _tasks(folder: Path, config: SimulationConfig) -> Iterator[_Task]:
+    batches = {f"train-{number}": count for number, count in enumerate(config.train, start=1)}
+    for place, (name, count) in enumerate({**batches, "test": config.test}.items()):
+        # the test batch keeps its place, and with it its cases, however many training batches there are
+        place = 1000 if name == "test" else place
+        for number in range(1, count + 1):
+            yield _Task(folder / name, f"{number:04}", (config.seed, place, number))
+
+
+def _write_case(task: _Task) -> dict[str, Any]:
+    """Draw and write one case, and return what is worth knowing about it."""
+    random = np.random.default_rng(np.random.SeedSequence(task.seeds))
+    case = draw_case(random)
+    reference, faults = annotate(case.truth, case.vessels, random)
+    for kind, array in {"images": case.hu, "masks": reference, "truth": case.truth}.items():
+        write(task.folder / kind / f"{task.id}.npy", partial(np.save, arr=array))
+    return {
+        "side": case.side,
+        "phase": round(case.phase, 3),
+        "off_centre_mm": round(case.off_centre_mm, 1),
+        "faults": list(faults),
+    }
+
+
+@contextmanager
+def _mapper(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
+    """Yield `map`, or the map of a pool; its processes are spawned, as forks of TensorFlow's threads may hang."""
+    if workers == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield lambda function, tasks: pool.map(function, tasks, chunksize=4)
+
+
+def _require_equal(folder: Path, facts: dict[str, Any]) -> None:
+    found = read_json(folder / "simulation.json")
+    if {name: found.get(name) for name in facts} != facts:
+        raise InputError(
+            f"{folder} holds another simulation (see its simulation.json); choose another folder"
+        )
+
+
+def _require_free(folder: Path, facts: dict[str, Any]) -> None:
+    started = folder / "simulation-started.json"
+    if started.exists():
+        if read_json(started) != facts:
+            raise InputError(f"{folder} holds the beginning of another simulation; choose another folder")
+    elif folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} is not empty; choose a new or empty folder for the simulated challenge")

@@ -85,5 +85,5 @@ def simulated_challenge(folder: Path, config: Config, watcher: Watcher) -> Path:
         done += 1
         watcher.simulated(done, total)
 
-    simulate_challenge(folder, sizes, progress=progress)
+    simulate_challenge(folder, sizes, progress=progress, workers=2)
     return folder

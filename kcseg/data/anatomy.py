@@ -184,10 +184,11 @@ def _draw_pyramid(
     origin = centre + np.array([0.62 * surface[0], 0.0, 0.0])
     length = np.linalg.norm(surface - origin)
     outward = (surface - origin) / length
-    base_radius = spacing * random.uniform(0.48, 0.72)
-    base = surface - outward * (cortex_mm * random.uniform(0.8, 1.2) + 0.6 * base_radius)
+    base_radius = spacing * random.uniform(0.55, 0.85)
+    # the rim cuts the base off, so that it lies flat under it
+    base = surface - outward * (cortex_mm * random.uniform(0.8, 1.2) + 0.3 * base_radius)
     sinus_mm = 1 / np.linalg.norm(outward / sinus)
-    tip = origin + outward * min(sinus_mm * random.uniform(0.75, 1.05), 0.6 * length)
+    tip = origin + outward * min(sinus_mm * random.uniform(0.65, 1.0), 0.45 * length)
     return Cone(tip, base, base_radius * random.uniform(0.3, 0.6), base_radius)
 
 

@@ -22,6 +22,7 @@ class Case:
     Attributes:
         hu: int16, the image in HU.
         truth: bool, the exact cortex on the central plane: rim and columns.
+        medulla: bool, the pyramids.
         vessels: bool, the vessels inside the kidney, which an annotator may or may not include.
         side: "right" or "left".
         phase: from 0, early arterial, to 1, nephrographic.
@@ -30,6 +31,7 @@ class Case:
 
     hu: np.ndarray
     truth: np.ndarray
+    medulla: np.ndarray
     vessels: np.ndarray
     side: str
     phase: float
@@ -46,7 +48,7 @@ class View:
     off_centre_mm: float
     slab_mm: float
 
-    def points(self, down: np.ndarray, medial: np.ndarray, depth_mm: float) -> Points:
+    def points(self, down: np.ndarray, medial: np.ndarray, depth_mm: np.ndarray) -> Points:
         """Return the kidney's own coordinates u, v, w of pixels on a plane `depth_mm` from its middle."""
         down, medial = down - self.centre[0], medial - self.centre[1]
         u = down * np.cos(self.tilt) - medial * np.sin(self.tilt)  # the upper pole leans to the spine
@@ -61,20 +63,20 @@ def draw_case(random: np.random.Generator) -> Case:
     kidney, enhancement = draw_kidney(random), draw_enhancement(random)
     view = _draw_view(random, kidney)
     canvas = _canvas(random)
-    sections = _sections(canvas, kidney, view)
-    central = sections[_SLAB_PLANES // 2]
+    central, slab = _sections(canvas, kidney, view)
     outside_mm = distance_transform_edt(central == Tissue.OUTSIDE) * canvas.pixel_mm
     outside_mm -= distance_transform_edt(central != Tissue.OUTSIDE) * canvas.pixel_mm
     paint_surroundings(canvas, outside_mm, enhancement)
-    hu = _acquire(
-        random, np.mean([_with_kidney(canvas, section, enhancement) for section in sections], axis=0)
+    hu = _acquire(random, np.mean([_with_kidney(canvas, section, enhancement) for section in slab], axis=0))
+    truth, medulla, vessels = (
+        _shrink(central == tissue) >= 0.5 for tissue in (Tissue.CORTEX, Tissue.MEDULLA, Tissue.VESSEL)
     )
-    truth = _shrink(central == Tissue.CORTEX) >= 0.5
-    vessels = (_shrink(central == Tissue.VESSEL) >= 0.5) & (_shrink(outside_mm) < 8)
     side = "left" if random.random() < 0.5 else "right"
     if side == "left":
-        hu, truth, vessels = (np.ascontiguousarray(array[:, ::-1]) for array in (hu, truth, vessels))
-    return Case(hu, truth, vessels, side, enhancement.phase, view.off_centre_mm)
+        hu, truth, medulla, vessels = (
+            np.ascontiguousarray(array[:, ::-1]) for array in (hu, truth, medulla, vessels)
+        )
+    return Case(hu, truth, medulla, vessels, side, enhancement.phase, view.off_centre_mm)
 
 
 def _draw_view(random: np.random.Generator, kidney: Kidney) -> View:
@@ -94,12 +96,16 @@ def _canvas(random: np.random.Generator) -> Canvas:
     return Canvas(np.zeros(down.shape), down, medial, 1 / _FINE, random)
 
 
-def _sections(canvas: Canvas, kidney: Kidney, view: View) -> list[np.ndarray]:
-    """Cut the planes of the slab; one warp for all makes every outline in them as irregular as a real one."""
+def _sections(canvas: Canvas, kidney: Kidney, view: View) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Cut the central plane and those of the slab; one warp for all makes their outlines as irregular as real ones."""
     down = canvas.down + 1.5 * canvas.field(24) + 0.5 * canvas.field(6)
     medial = canvas.medial + 1.5 * canvas.field(24) + 0.5 * canvas.field(6)
-    depths = view.off_centre_mm + view.slab_mm * np.linspace(-0.5, 0.5, _SLAB_PLANES)
-    return [kidney.section(view.points(down, medial, depth)) for depth in depths]
+    thickness = view.slab_mm / _SLAB_PLANES
+    depths = view.off_centre_mm + thickness * (np.arange(_SLAB_PLANES) - (_SLAB_PLANES - 1) / 2)
+    # each pixel looks somewhere within its plane's share of the slab, or edges would show as steps
+    jitter = thickness * (canvas.random.random(down.shape) - 0.5)
+    central = kidney.section(view.points(down, medial, np.full(down.shape, view.off_centre_mm)))
+    return central, [kidney.section(view.points(down, medial, depth + jitter)) for depth in depths]
 
 
 def _with_kidney(canvas: Canvas, section: np.ndarray, enhancement: Enhancement) -> np.ndarray:

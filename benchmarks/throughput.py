@@ -16,12 +16,12 @@ import click
 import keras
 import numpy as np
 import tensorflow as tf
-from kcseg.data.phantom import draw_case
 from rich.console import Console
 from rich.table import Table
 
 from kcseg.config import PAPER, Config
 from kcseg.data.batch import Batch
+from kcseg.data.phantom import draw_case
 from kcseg.data.pipeline import TrainingSteps
 from kcseg.training.fit import compiled_network
 

@@ -106,11 +106,27 @@ class Config:
 
 PAPER = Config()
 
-# For two cores and ten minutes: a narrow network, few images, a high rate that falls to zero.
+# For two cores and ten minutes: a narrow network, fewer images, milder changes, and a loss that leaves the background
+# sooner than cross-entropy alone does; half the batch makes twice the steps, at a high rate that falls to zero.
 QUICK = Config(
+    augmentation=AugmentationConfig(
+        translation_px=10.0,
+        rotation_degrees=12.0,
+        zoom=(0.9, 1.1),
+        noise_deviation=(0.0, 0.03),
+        brightness=0.05,
+        contrast=0.1,
+    ),
     network=NetworkConfig(filters=8),
-    training=TrainingConfig(learning_rate=3e-3, schedule="cosine", maximum_epochs=14, patience_epochs=14),
-    simulation=SimulationConfig(train=(60, 60), test=60),
+    training=TrainingConfig(
+        loss="binary_crossentropy+dice",
+        learning_rate=3e-3,
+        schedule="cosine",
+        batch_size=5,
+        maximum_epochs=8,
+        patience_epochs=8,
+    ),
+    simulation=SimulationConfig(train=(100, 100), test=60),
 )
 
 PRESETS = MappingProxyType({"paper": PAPER, "quick": QUICK})

@@ -123,8 +123,8 @@ QUICK = Config(
         learning_rate=3e-3,
         schedule="cosine",
         batch_size=5,
-        maximum_epochs=8,
-        patience_epochs=8,
+        maximum_epochs=7,
+        patience_epochs=7,
     ),
     simulation=SimulationConfig(train=(100, 100), test=60),
 )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from kcseg.cli.console import console, progress_bars, quiet_import
 from kcseg.data.batch import stated_hu_offset
@@ -35,7 +35,7 @@ def predict(model: Path, files: tuple[Path, ...], out: Path, hu_offset: int | No
         rows = predict_files(
             ensemble, images, out, hu_offset=hu_offset, force=force, on_image=lambda: bars.advance(task)
         )
-    table = Table("image", "cortex, mm²", "probability", "disagreement", "note")
+    table = Table(Column("image", overflow="fold"), "cortex, mm²", "probability", "disagreement", "note")
     for row in rows:
         table.add_row(
             row.id, f"{row.cortex_mm2:.0f}", f"{row.probability:.3f}", f"{row.disagreement:.3f}", row.note

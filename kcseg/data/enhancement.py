@@ -21,9 +21,9 @@ class Enhancement:
 
 
 def draw_enhancement(random: np.random.Generator) -> Enhancement:
-    """Draw a contrast phase: mostly corticomedullary, cortex 80–250 HU, the gap to the medulla closing late."""
+    """Draw a contrast phase: mostly corticomedullary, cortex about 70–250 HU, the gap to the medulla closing late."""
     phase = float(random.beta(2.0, 2.6))
-    strength = random.uniform(0.6, 1.2)  # dose, injection rate and the heart
+    strength = random.uniform(0.4, 1.2)  # dose, injection rate and the heart
 
     def course(early: float, middle: float, late: float, rest: float) -> float:
         return (

@@ -15,7 +15,9 @@ from kcseg.config import SimulationConfig
 from kcseg.data.annotator import FaultRates, annotate
 from kcseg.data.phantom import draw_case
 from kcseg.errors import InputError
-from kcseg.files import read_json, remove_leftovers, write, write_json
+from kcseg.files import locked, read_json, remove_leftovers, write, write_json
+
+_STARTED = "simulation-started.json"
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ def simulate_challenge(
     """Write `<batch>/{images,masks,truth}/<id>.npy` for all batches, and `simulation.json` when all are complete.
 
     Images are int16 HU (192, 192), masks (with the annotator's faults) and truth are bool. A case depends on the seed,
-    its batch and its number alone, so that other counts or workers never change it. A simulation that was cut off goes
-    on; a complete one of the same configuration is left as it is.
+    its batch and its number alone, so that other counts or workers never change it. A simulation that was cut off is
+    made again to the same bytes; a complete one of the same configuration is left as it is.
 
     Args:
         folder: the challenge folder.
@@ -54,18 +56,11 @@ def simulate_challenge(
         _require_equal(folder, facts)
         return
     _require_free(folder, facts)
-    write_json(folder / "simulation-started.json", facts)
-    cases: dict[str, dict[str, Any]] = {}
-    tasks = list(_tasks(folder, config))
-    for batch in {task.folder for task in tasks}:
-        for kind in ("images", "masks", "truth"):
-            remove_leftovers(batch / kind)
-    with _mapper(workers) as run:
-        for task, case in zip(tasks, run(_write_case, tasks), strict=True):
-            cases[f"{task.folder.name}/{task.id}"] = case
-            progress()
-    write_json(folder / "simulation.json", {**facts, "cases": cases})
-    (folder / "simulation-started.json").unlink()
+    with locked(folder):
+        write_json(folder / _STARTED, facts)
+        cases = _write_cases(list(_tasks(folder, config)), progress, workers)
+        write_json(folder / "simulation.json", {**facts, "cases": cases})
+        (folder / _STARTED).unlink()
 
 
 def _tasks(folder: Path, config: SimulationConfig) -> Iterator[_Task]:
@@ -75,6 +70,19 @@ def _tasks(folder: Path, config: SimulationConfig) -> Iterator[_Task]:
         place = 1000 if name == "test" else place
         for number in range(1, count + 1):
             yield _Task(folder / name, f"{number:04}", (config.seed, place, number))
+
+
+def _write_cases(tasks: list[_Task], progress: Callable[[], None], workers: int) -> dict[str, dict[str, Any]]:
+    """Write all cases and return what is worth knowing about each, by batch and id."""
+    for batch in {task.folder for task in tasks}:
+        for kind in ("images", "masks", "truth"):
+            remove_leftovers(batch / kind)
+    cases = {}
+    with _mapper(workers) as run:
+        for task, case in zip(tasks, run(_write_case, tasks), strict=True):
+            cases[f"{task.folder.name}/{task.id}"] = case
+            progress()
+    return cases
 
 
 def _write_case(task: _Task) -> dict[str, Any]:
@@ -111,9 +119,9 @@ def _require_equal(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def _require_free(folder: Path, facts: dict[str, Any]) -> None:
-    started = folder / "simulation-started.json"
+    started = folder / _STARTED
     if started.exists():
         if read_json(started) != facts:
             raise InputError(f"{folder} holds the beginning of another simulation; choose another folder")
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise InputError(f"{folder} is not empty; choose a new or empty folder for the simulated challenge")

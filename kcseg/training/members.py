@@ -159,6 +159,7 @@ def train_members(
             with locked(run.member_folder(number)):
                 remove_leftovers(run.member_folder(number))
                 _train_member(run, plan[number], batch, on_step)
+        (run.member_folder(number) / "state.npz").unlink(missing_ok=True)
 
 
 def _train_member(run: Run, member: Member, batch: Batch, on_step: OnMemberStep) -> None:
@@ -181,7 +182,6 @@ def _train_member(run: Run, member: Member, batch: Batch, on_step: OnMemberStep)
         "sha256": sha256(run.weights_path(member.number)),
     }
     write_json(folder / "member.json", facts)
-    (folder / "state.npz").unlink(missing_ok=True)
     keras.backend.clear_session(free_memory=True)
 
 

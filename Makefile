@@ -5,7 +5,8 @@ BIN := .venv/bin
 .PHONY: demo test lint benchmark clean
 
 demo: .venv/installed
-	$(BIN)/kcseg-train --run runs/demo
+	@if test -f runs/demo/report.html; then echo 'runs/demo/report.html is there; remove runs/demo to start anew'; \
+	else $(BIN)/kcseg-train --run runs/demo; fi
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest

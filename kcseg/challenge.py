@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Protocol
 
 from kcseg.config import Config
-from kcseg.data.batch import training_batch
+from kcseg.data.batch import Batch, read_batch, test_batches, training_batch
 from kcseg.data.simulate import simulate_challenge
-from kcseg.files import locked
+from kcseg.errors import InputError
+from kcseg.files import locked, remove_leftovers
 from kcseg.results.evaluation import Evaluation
-from kcseg.results.run import report_run
+from kcseg.results.run import report_run, segment_test_batches
 from kcseg.serving.export import export_run
 from kcseg.serving.runner import Ensemble
-from kcseg.training.members import open_run, remove_run, train_members
+from kcseg.training.members import train_members
+from kcseg.training.run import open_run, plan_members, remove_run
 
 
 class Watcher(Protocol):
@@ -25,13 +27,17 @@ class Watcher(Protocol):
     def trained(self, member: int, done: int, total: int, best_dice: float) -> None:
         """A member took a training step; `total` is what it takes at most."""
 
+    def segmented(self, done: int, total: int) -> None:
+        """A test image was segmented."""
+
     def scored(self, done: int, total: int) -> None:
-        """A test image was segmented and scored."""
+        """A test image was scored, each member by itself."""
 
 
 class _Unwatched:
     def simulated(self, done: int, total: int) -> None: ...
     def trained(self, member: int, done: int, total: int, best_dice: float) -> None: ...
+    def segmented(self, done: int, total: int) -> None: ...
     def scored(self, done: int, total: int) -> None: ...
 
 
@@ -61,17 +67,37 @@ def run_challenge(
         InputError: unusable data, a run that is finished or was started otherwise.
     """
     watcher = watcher or _Unwatched()
+    if force and members:
+        raise InputError(
+            "--force replaces the whole run; leave out --member, or choose another folder with --run"
+        )
+    batch = (
+        _read_challenge(data, config) if data else None
+    )  # unusable data are refused before anything is written
     with locked(folder) if not members else nullcontext():
         if force:
-            remove_run(folder)
+            remove_run(folder, keep_challenge=data is not None)
         challenge = data or simulated_challenge(folder / "challenge", config, watcher)
-        batch = training_batch(challenge)
+        batch = batch or training_batch(challenge)
         run = open_run(folder, batch, config)
         train_members(run, batch, sorted(members) or range(1, config.members + 1), watcher.trained)
         if members:
             return None
-        ensemble = Ensemble.load(export_run(run))
+        for place in (folder, folder / "figures", run.export_folder):
+            remove_leftovers(place)
+        export_run(run)
+        ensemble = Ensemble.load(run.folder)
+        segment_test_batches(run, ensemble, challenge, watcher.segmented)
         return report_run(run, ensemble, challenge, watcher.scored)
+
+
+def _read_challenge(data: Path, config: Config) -> Batch:
+    """Read the training batches, and the test batches once, so that a bad file shows before hours of training."""
+    for folder in test_batches(data).values():
+        read_batch(folder)
+    batch = training_batch(data)
+    plan_members(batch.ids, config)
+    return batch
 
 
 def simulated_challenge(folder: Path, config: Config, watcher: Watcher) -> Path:

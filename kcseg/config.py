@@ -153,7 +153,17 @@ def from_json(values: Any, source: str, base: Config = PAPER) -> Config:
 def _check(config: Config, source: str) -> None:
     """Refuse values of the right type with which nothing could be trained."""
     low, high = config.image.window_hu
+    augmentation = config.augmentation
     rules = {
+        "augmentation.translation_px": augmentation.translation_px >= 0,
+        "augmentation.rotation_degrees": 0 <= augmentation.rotation_degrees <= 180,
+        "augmentation.zoom": 0 < augmentation.zoom[0] <= augmentation.zoom[1],
+        "augmentation.noise_deviation": 0
+        <= augmentation.noise_deviation[0]
+        <= augmentation.noise_deviation[1]
+        <= 1,
+        "augmentation.brightness": 0 <= augmentation.brightness <= 1,
+        "augmentation.contrast": 0 <= augmentation.contrast <= 1,
         "image.window_hu": low < high,
         "network.levels": 1 <= config.network.levels <= 8,
         "network.filters": config.network.filters >= 1,
@@ -182,7 +192,7 @@ def _check(config: Config, source: str) -> None:
     for name, holds in rules.items():
         if not holds:
             value = functools.reduce(getattr, name.split("."), config)
-            raise InputError(f"'{name}' in {source} cannot be {value!r}; see kcseg/config.py for its meaning")
+            raise InputError(f"'{name}' in {source} cannot be {value!r}; kcseg.config says what it may be")
     if config.members < 1:
         raise InputError(f"'ensemble.folds' and 'ensemble.full_members' in {source} leave no member to train")
 
@@ -214,7 +224,7 @@ def _typed(value: Any, kind: Any, name: str, source: str) -> Any:
             kinds = (kinds[0],) * len(value)
         if len(kinds) == len(value):
             return tuple(_typed(*pair, name, source) for pair in zip(value, kinds, strict=True))
-    elif kind is float and type(value) in (int, float):
+    elif kind is float and type(value) in (int, float) and abs(value) < 1e30:  # neither infinite nor NaN
         return float(value)
     elif type(value) is kind:
         return value

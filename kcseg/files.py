@@ -63,17 +63,18 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
         raise InputError(f"cannot write {path}: {reason}; free the place or choose another") from error
     finally:
         with suppress(OSError):  # whatever hindered the writing may hinder this too, and was already told
-            _remove(temporary)
+            remove(temporary)
 
 
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files that a killed process left in `folder`; call it only while holding the folder."""
     for path in folder.glob(f"{_TEMPORARY}*"):
-        _remove(path)
+        remove(path)
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all it holds, where there is one; of a link, the link alone."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -137,11 +138,11 @@ def sha256(*parts: Path | bytes) -> str:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold `folder` for this process; the lock ends with the process, however it ends.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, unless we `wait` for that; or the file system knows no locks.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -152,11 +153,15 @@ def locked(folder: Path) -> Iterator[None]:
         ) from error
     with file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             file.seek(0)
             raise InputError(
                 f"{folder} is in use by process {file.read().strip() or 'unknown'}; wait for it, or choose another"
+            ) from error
+        except OSError as error:
+            raise InputError(
+                f"cannot lock {folder}: {error.strerror}; use a disk that knows file locks"
             ) from error
         file.truncate(0)
         file.write(str(os.getpid()))

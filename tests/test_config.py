@@ -46,6 +46,11 @@ def test_an_unknown_key_names_the_nearest():
         ({"training": {"batch_size": 0}}, r"'training\.batch_size'"),
         ({"ensemble": {"folds": 1}}, r"'ensemble\.folds'"),
         ({"ensemble": {"folds": 0, "full_members": 0}}, "leave no member"),
+        ({"augmentation": {"zoom": [1.2, 0.8]}}, r"'augmentation\.zoom'"),
+        ({"augmentation": {"brightness": -1}}, r"'augmentation\.brightness'"),
+        ({"augmentation": {"noise_deviation": [0, 5]}}, r"'augmentation\.noise_deviation'"),
+        ({"image": {"window_hu": [float("-inf"), 200]}}, r"'image\.window_hu'"),
+        ({"training": {"learning_rate": 10**400}}, r"'training\.learning_rate'"),
         ({"training": {"learning_rate": float("nan")}}, r"'training\.learning_rate'"),
     ],
 )

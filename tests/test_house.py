@@ -20,6 +20,8 @@ def imported_rooms(path: Path) -> set[str]:
             names.add(node.module)
         elif isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module == "kcseg":
+            names.update(f"kcseg.{alias.name}" for alias in node.names)
     return {name.split(".")[1] for name in names if name and name.startswith("kcseg.")}
 
 

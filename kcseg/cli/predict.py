@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.table import Column, Table
 
 from kcseg.cli.console import console, progress_bars, quiet_import
@@ -38,7 +39,11 @@ def predict(model: Path, files: tuple[Path, ...], out: Path, hu_offset: int | No
     table = Table(Column("image", overflow="fold"), "cortex, mm²", "probability", "disagreement", "note")
     for row in rows:
         table.add_row(
-            row.id, f"{row.cortex_mm2:.0f}", f"{row.probability:.3f}", f"{row.disagreement:.3f}", row.note
+            escape(row.id),
+            f"{row.cortex_mm2:.0f}",
+            f"{row.probability:.3f}",
+            f"{row.disagreement:.3f}",
+            row.note,
         )
     console.print(table)
-    console.print(f"Look at {out / 'index.html'}")
+    console.print(f"Look at {escape(str(out / 'index.html'))}", soft_wrap=True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+from rich.markup import escape
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
@@ -58,7 +59,7 @@ def train(
             table.add_row(str(row["name"]), f"{row['dice_reference']:.4f}", truth, style=style)
         console.print(table)
     if not members:
-        console.print(f"Report: {folder / 'report.html'}   Model: {folder / 'export' / 'kcseg'}")
+        console.print(f"Look at {escape(str(folder / 'report.html'))}", soft_wrap=True)
 
 
 class ProgressWatcher:
@@ -66,9 +67,8 @@ class ProgressWatcher:
 
     def __init__(self, bars: Progress, members: "range | tuple[int, ...]"):
         self._bars = bars
-        self._members = list(members)
         self._tasks: dict[str, TaskID] = {}
-        self._steps: dict[int, int] = {}
+        self._shares = dict.fromkeys(members, 0.0)  # of each member's steps, as their totals may differ
 
     def simulated(self, done: int, total: int) -> None:
         """Advance the simulation's bar."""
@@ -76,13 +76,14 @@ class ProgressWatcher:
 
     def trained(self, member: int, done: int, total: int, best_dice: float) -> None:
         """Advance the member's bar and the overall one."""
-        if not self._steps:
-            for other in self._members:
-                self._steps[other] = 0
-        self._steps[member] = done
-        overall = sum(self._steps.values())
+        self._shares[member] = done / total
         self._show(f"member {member}", done, total, f"best Dice {best_dice:.3f}" if best_dice else "")
-        self._show("all members", overall, total * len(self._members))
+        percent = 100 * len(self._shares)
+        self._show("all members", round(100 * sum(self._shares.values())), percent)
+
+    def segmented(self, done: int, total: int) -> None:
+        """Advance the bar of the segmentation."""
+        self._show("segmenting", done, total)
 
     def scored(self, done: int, total: int) -> None:
         """Advance the scoring's bar."""

@@ -1,6 +1,8 @@
 """The simulated challenge: batches of images, faulty references and exact truth in a challenge folder."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +19,7 @@ from kcseg.data.phantom import draw_case
 from kcseg.errors import InputError
 from kcseg.files import locked, read_json, remove_leftovers, write, write_json
 
-_STARTED = "simulation-started.json"
+_STARTED, _COMPLETE = "simulation-started.json", "simulation.json"
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,21 @@ def simulate_challenge(
         InputError: the folder holds another simulation or other files.
     """
     facts = {**asdict(config), "train": list(config.train), "fault_rates": asdict(FaultRates())}
-    if (folder / "simulation.json").exists():
-        _require_equal(folder, facts)
+    if _is_complete(folder, facts):
         return
-    _require_free(folder, facts)
-    with locked(folder):
+    with locked(folder, wait=True):  # who shares the folder waits for the first to be done
+        if _is_complete(folder, facts):
+            return
+        _require_free(folder, facts)
         write_json(folder / _STARTED, facts)
         cases = _write_cases(list(_tasks(folder, config)), progress, workers)
-        write_json(folder / "simulation.json", {**facts, "cases": cases})
+        write_json(folder / _COMPLETE, {**facts, "cases": cases})
         (folder / _STARTED).unlink()
+
+
+def is_simulated(folder: Path) -> bool:
+    """Whether a simulated challenge, complete or not, lies in the folder."""
+    return (folder / _COMPLETE).exists() or (folder / _STARTED).exists()
 
 
 def _tasks(folder: Path, config: SimulationConfig) -> Iterator[_Task]:
@@ -106,16 +114,31 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
     if workers == 1:
         yield map
         return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_with_parent) as pool:
         yield lambda function, tasks: pool.map(function, tasks, chunksize=4)
 
 
-def _require_equal(folder: Path, facts: dict[str, Any]) -> None:
-    found = read_json(folder / "simulation.json")
+def _end_with_parent() -> None:
+    """Let a worker end when its parent is killed, which otherwise it would outlive, writing on."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _is_complete(folder: Path, facts: dict[str, Any]) -> bool:
+    """Whether this very simulation is there already; another one is an error."""
+    if not (folder / _COMPLETE).exists():
+        return False
+    found = read_json(folder / _COMPLETE)
     if {name: found.get(name) for name in facts} != facts:
-        raise InputError(
-            f"{folder} holds another simulation (see its simulation.json); choose another folder"
-        )
+        raise InputError(f"{folder} holds another simulation (see its {_COMPLETE}); choose another folder")
+    return True
 
 
 def _require_free(folder: Path, facts: dict[str, Any]) -> None:

@@ -74,10 +74,11 @@ def training_figure(histories: dict[str, list[dict[str, float]]]) -> Figure:
     ):
         axes = figure.add_subplot(1, 2, place + 1, title=title, xlabel="training step")
         for name, rows in histories.items():
-            if column in rows[0]:
+            if rows and column in rows[0]:
                 axes.plot([row["step"] for row in rows], [row[column] for row in rows], label=name)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        if axes.lines:
+            axes.legend(fontsize="small")
     return figure
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import PIL.Image
 
 from kcseg.data.formats import read_image, write_mask
-from kcseg.data.image import Image, resample, to_shape
+from kcseg.data.image import Image, Spacing, resample, to_shape
 from kcseg.errors import InputError
-from kcseg.files import atomic_path, write_csv
+from kcseg.files import atomic_path, remove, write_csv
 from kcseg.results.figures import overlay
 from kcseg.results.report import write_predictions_page
 from kcseg.serving.runner import Ensemble, Segmentation
@@ -19,6 +19,8 @@ from kcseg.serving.runner import Ensemble, Segmentation
 # Our choice, from the simulated challenge: below these a person should look before the mask is used.
 LITTLE_CORTEX_MM2 = 1000.0
 CLEAR_DISAGREEMENT = 0.2
+
+_RESULTS = ("index.html", "table.csv", "masks", "overlays")
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,21 @@ def predict_files(
     Raises:
         InputError: a file that cannot be used, or results in `out` without `force`.
     """
-    _refuse_overwrite(out, force)
+    if not force:
+        _refuse_overwrite(out)
     for path in images.values():
         read_image(path, hu_offset=hu_offset)
-    files, inputs = tee(read_image(path, hu_offset=hu_offset) for path in images.values())
-    segmentations = ensemble.segment_each(resample(image).hu for image in inputs)
+    for name in _RESULTS:
+        remove(out / name)
+    files = (read_image(path, hu_offset=hu_offset) for path in images.values())
+    pairs, inputs = tee((image, resample(image)) for image in files)
+    segmentations = ensemble.segment_each(at_1_mm.hu for _, at_1_mm in inputs)
     rows = []
-    for name, image, found in zip(images, files, segmentations, strict=True):
+    for name, (image, at_1_mm), found in zip(images, pairs, segmentations, strict=True):
         mask = to_shape(found.mask, image.hu.shape) > 0.5
         write_mask(out / "masks" / f"{name}.png", mask)
         _write_overlay(out / "overlays" / f"{name}.png", image, mask)
-        rows.append(_describe(name, found))
+        rows.append(_describe(name, found, at_1_mm.spacing_mm or (1.0, 1.0)))
         on_image()
     table = [asdict(row) for row in rows]
     write_csv(out / "table.csv", table)
@@ -71,9 +77,9 @@ def predict_files(
     return rows
 
 
-def _describe(name: str, found: Segmentation) -> Prediction:
-    area = float(found.mask.sum())  # the ensemble sees pixels of 1 mm
-    inside = found.mask if area else np.zeros_like(found.mask)
+def _describe(name: str, found: Segmentation, spacing_mm: Spacing) -> Prediction:
+    inside = found.mask
+    area = float(inside.sum()) * spacing_mm[0] * spacing_mm[1]
     disagreement = float(found.disagreement[inside].mean()) if area else 0.0
     return Prediction(
         id=name,
@@ -103,9 +109,9 @@ def _write_overlay(path: Path, image: Image, mask: np.ndarray) -> None:
         PIL.Image.fromarray(pixels).save(temporary)
 
 
-def _refuse_overwrite(out: Path, force: bool) -> None:
-    for name in ("masks", "overlays", "table.csv", "index.html"):
-        if (out / name).exists() and not force:
+def _refuse_overwrite(out: Path) -> None:
+    for name in _RESULTS:
+        if (out / name).exists():
             raise InputError(
                 f"{out / name} exists; choose another folder with --out, or --force to write over it"
             )

@@ -1,39 +1,60 @@
 """All that is made of a trained run: scores of the test batch, figures, the report."""
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 
 from kcseg.config import to_json
-from kcseg.data.batch import Batch, read_batch, read_truth, test_batches
+from kcseg.data.batch import Batch, read_batch, read_truth, stated_hu_offset, test_batches
+from kcseg.data.listing import list_images
+from kcseg.data.simulate import is_simulated
 from kcseg.files import read_csv, read_json
 from kcseg.results.evaluation import Evaluation, evaluate, write_scores
 from kcseg.results.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
+from kcseg.results.predictions import predict_files
 from kcseg.results.report import write_report
 from kcseg.serving.runner import Ensemble
-from kcseg.training.members import Run
+from kcseg.training.run import Run
+
+OnImage = Callable[[int, int], None]  # images done, images in all
+
+
+def _unwatched(done: int, total: int) -> None: ...
+
+
+def segment_test_batches(
+    run: Run, ensemble: Ensemble, challenge: Path, on_image: OnImage = _unwatched
+) -> None:
+    """Segment every test batch of the challenge into `predictions/<batch>/` inside the run folder."""
+    batches = test_batches(challenge)
+    images = {name: list_images(folder) for name, folder in batches.items()}
+    tell = _counter(sum(map(len, images.values())), on_image)
+    for name, folder in batches.items():
+        predict_files(
+            ensemble,
+            images[name],
+            run.folder / "predictions" / name,
+            hu_offset=stated_hu_offset(folder),
+            force=True,  # what an interrupted call left
+            on_image=tell,
+        )
 
 
 def report_run(
-    run: Run,
-    ensemble: Ensemble,
-    challenge: Path,
-    on_image: Callable[[int, int], None] = lambda done, total: None,
+    run: Run, ensemble: Ensemble, challenge: Path, on_image: OnImage = _unwatched
 ) -> Evaluation | None:
-    """Score the test batch, draw the figures and write the report, which marks the run as finished.
+    """Score the test batches, draw the figures and write the report, which marks the run as finished.
 
     Returns the evaluation; None where the challenge has no test batch with references.
     """
     figures = [(_training_curves(run), "Training: held-out Dice and training loss, a line per member.")]
     evaluation = None
-    test = _test_batch(challenge)
+    test = _scored_batch(challenge)
     if test is not None:
         batch, truth = test
-        seen = iter(range(1, len(batch) + 1))
-        evaluation = evaluate(
-            ensemble, batch, truth, run.config.ensemble, lambda: on_image(next(seen), len(batch))
-        )
+        evaluation = evaluate(ensemble, batch, truth, run.config.ensemble, _counter(len(batch), on_image))
         write_scores(run.folder / "scores.csv", evaluation)
         figures = [*_test_figures(run, batch, evaluation), *figures]
     write_report(
@@ -48,8 +69,14 @@ def report_run(
     return evaluation
 
 
-def _test_batch(challenge: Path) -> tuple[Batch, tuple[np.ndarray, ...] | None] | None:
-    """Return the test batch and its truth, where there is one with masks to score against."""
+def _counter(total: int, on_image: OnImage) -> Callable[[], None]:
+    """Return a function that tells `on_image` one image more each time it is called."""
+    done = count(1)
+    return lambda: on_image(next(done), total)
+
+
+def _scored_batch(challenge: Path) -> tuple[Batch, tuple[np.ndarray, ...] | None] | None:
+    """Return the first test batch with references, and its truth where that is known."""
     for folder in test_batches(challenge).values():
         batch = read_batch(folder)
         if batch.masks is not None:
@@ -96,7 +123,7 @@ def _training_curves(run: Run) -> Path:
 
 
 def _facts(run: Run, challenge: Path, test: Batch | None) -> dict[str, str]:
-    simulated = (challenge / "simulation.json").exists()
+    simulated = is_simulated(challenge)
     return {
         "images": "simulated challenge" if simulated else f"challenge folder {challenge.name}",
         "training images": str(read_json(run.folder / "data.json")["images"]),

@@ -10,9 +10,7 @@ from kcseg.errors import InputError
 from kcseg.files import atomic_folder
 from kcseg.network.components import keep_largest_component
 from kcseg.network.median import exchange_median
-from kcseg.training.members import Run
-
-MODEL_NAME = "kcseg"
+from kcseg.training.run import Run
 
 
 class EnsembleGraph(tf.Module):
@@ -75,8 +73,7 @@ def export_run(run: Run) -> Path:
         )
     networks = [run.load_network(number) for number in range(1, run.config.members + 1)]
     graph = EnsembleGraph(networks, run.config)
-    folder = run.folder / "export" / MODEL_NAME
-    target = folder / str(max(versions(folder), default=0) + 1)
+    target = run.export_folder / str(max(versions(run.export_folder), default=0) + 1)
     with atomic_folder(target) as temporary:
         tf.saved_model.save(
             graph, str(temporary), signatures={"serving_default": graph.segment, "members": graph.members}

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from kcseg.errors import InputError
-from kcseg.serving.export import MODEL_NAME, versions
+from kcseg.serving.export import versions
+from kcseg.training.run import MODEL_NAME
 
 
 @dataclass(frozen=True)

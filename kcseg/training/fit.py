@@ -55,6 +55,7 @@ def fit_network(
             shuffle=False,
             verbose=0,
         )
+    write_csv(folder / "history.csv", state.history)  # a kill between state and history leaves it a row short
     trained = build_unet(
         config.network, seed=seed
     )  # without optimiser and metrics, which would be saved with it

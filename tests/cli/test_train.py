@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import random
@@ -41,6 +42,8 @@ def test_one_command_leaves_scores_figures_report_and_model(finished):
     assert all(0 <= float(row[column]) <= 1 for row in rows for column in ("dice_reference", "dice_truth"))
     assert (folder / "export" / "kcseg" / "1" / "saved_model.pb").is_file()
     assert {path.name for path in (folder / "figures").iterdir()} == {"segmentation.png", "training.png"}
+    predicted = folder / "predictions" / "test"
+    assert len(list((predicted / "masks").iterdir())) == 4 and (predicted / "index.html").is_file()
     page = (folder / "report.html").read_text()
     assert "not a medical device" in page and rows[-1]["dice_reference"] in page
     assert rows[-1]["dice_reference"] in output and "report.html" in output
@@ -72,6 +75,18 @@ def test_without_data_the_challenge_is_simulated(tmp_path, config_path):
     assert len(list((tmp_path / "run" / "challenge" / "train-2" / "images").iterdir())) == 4
     assert "simulated challenge" in (tmp_path / "run" / "report.html").read_text()
     assert kcseg(*arguments, "--force").exit_code == 0
+
+
+def test_force_replaces_a_run_but_never_with_unusable_data(tmp_path, ring_challenge, config_path):
+    arguments = ("train", "--config", config_path, "--run", tmp_path, "--data", ring_challenge, "--member", 3)
+    assert kcseg(*arguments).exit_code == 0
+    (tmp_path / "none").mkdir()
+    result = kcseg(
+        "train", "--config", config_path, "--run", tmp_path, "--data", tmp_path / "none", "--force"
+    )
+    assert result.exit_code == 2 and (tmp_path / "member-3" / "member.json").exists()
+    result = kcseg(*arguments, "--force")
+    assert result.exit_code == 2 and "leave out --member" in result.output
 
 
 @pytest.mark.parametrize(
@@ -115,25 +130,34 @@ def start_training(data, config, run):
     return subprocess.Popen([*command, *map(str, options)], env=environment, stdout=subprocess.DEVNULL)
 
 
+def wait_for_progress(training, run):
+    """Wait until the training has kept a state it did not have when it was started, or is over."""
+    known = {path: path.stat().st_mtime_ns for path in run.glob("member-*/state.npz")}
+    while training.poll() is None:
+        for path in run.glob("member-*/state.npz"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime_ns != known.get(path):
+                    return True
+        time.sleep(0.005)
+    return False
+
+
 def test_killed_ten_times_at_random_it_ends_with_the_same_bytes(tmp_path, tiny, ring_challenge):
     settings = to_json(tiny)
-    settings["training"]["maximum_epochs"] = 40
-    settings["training"]["patience_epochs"] = 40
+    settings["training"]["maximum_epochs"] = settings["training"]["patience_epochs"] = 80
     config = tmp_path / "config.json"
     config.write_text(json.dumps(settings))
-    start = time.monotonic()
     assert start_training(ring_challenge, config, tmp_path / "whole").wait() == 0
-    seconds = time.monotonic() - start
 
-    # most of the time goes into starting up: the moments are drawn from where training runs as well
     moments = random.Random(7)
+    landed = 0
     for _ in range(10):
         training = start_training(ring_challenge, config, tmp_path / "killed")
-        try:
-            training.wait(moments.uniform(0.2, 0.9) * seconds)
-        except subprocess.TimeoutExpired:
-            training.send_signal(signal.SIGKILL)
-            training.wait()
+        if wait_for_progress(training, tmp_path / "killed"):
+            time.sleep(moments.uniform(0, 0.2))
+        training.send_signal(signal.SIGKILL)
+        landed += training.wait() == -signal.SIGKILL
+    assert landed == 10
     assert start_training(ring_challenge, config, tmp_path / "killed").wait() == 0
     for member in ("member-1", "member-3"):
         whole, killed = (tmp_path / run / member for run in ("whole", "killed"))

@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -29,13 +30,21 @@ def test_every_level_reaches_the_output(upsampling):
 
 
 def test_normalises_between_each_convolution_and_its_relu():
+    names = [layer.name for layer in build_unet(SMALL, seed=1).layers]
+    for name in names:
+        if name.endswith("_convolution"):
+            assert name.replace("_convolution", "_normalisation") in names
+    images = np.random.default_rng(0).normal(5, 3, (4, 32, 32, 1)).astype(np.float32)
     network = build_unet(SMALL, seed=1)
-    convolutions = [layer for layer in network.layers if type(layer).__name__ == "Conv2D"]
-    normalised = [layer for layer in convolutions if not layer.use_bias]
-    assert len(normalised) > 20
-    for layer in normalised:
-        (following,) = {type(node.operation).__name__ for node in layer._outbound_nodes}
-        assert following == "BatchNormalization"
+    parts = [network.get_layer(f"first_{kind}").output for kind in ("convolution", "normalisation", "relu")]
+    convolved, normalised, activated = map(
+        np.asarray, keras.Model(network.input, parts)(images, training=True)
+    )
+    assert abs(normalised.mean()) < 0.01 and normalised.std() == pytest.approx(1, abs=0.01)
+    assert np.corrcoef(convolved[..., 0].ravel(), normalised[..., 0].ravel())[0, 1] == pytest.approx(
+        1, abs=1e-3
+    )
+    np.testing.assert_array_equal(activated, np.maximum(normalised, 0))
 
 
 def test_equal_seeds_give_equal_weights_and_others_do_not():

@@ -7,7 +7,7 @@ from kcseg.errors import InputError
 from kcseg.network.components import keep_largest_component
 from kcseg.serving.export import export_run
 from kcseg.serving.runner import Ensemble
-from kcseg.training.members import open_run
+from kcseg.training.run import open_run
 
 
 @pytest.fixture(scope="module")

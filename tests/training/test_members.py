@@ -1,21 +1,9 @@
-from dataclasses import replace
-
-import numpy as np
 import pytest
 
-from kcseg.config import Config
 from kcseg.errors import InputError
 from kcseg.files import locked, read_json, sha256
-from kcseg.training.members import load_run, open_run, plan_members, remove_run, train_members
-
-
-def test_five_fold_members_and_two_full_ones():
-    ids = tuple(f"{number:03}" for number in range(50))
-    members = plan_members(ids, Config())
-    assert [member.number for member in members] == [1, 2, 3, 4, 5, 6, 7]
-    assert sorted(name for member in members[:5] for name in member.held_out) == list(ids)
-    assert [member.held_out for member in members[5:]] == [(), ()]
-    assert len({member.seed for member in members}) == 7
+from kcseg.training.members import train_members
+from kcseg.training.run import open_run
 
 
 def test_members_alone_are_the_members_together(tmp_path, rings, tiny):
@@ -40,28 +28,6 @@ def test_a_finished_member_is_passed_over(tmp_path, rings, tiny):
     assert run.weights_path(3).stat().st_mtime_ns == written
 
 
-def test_the_loaded_network_is_the_trained_one(tmp_path, rings, tiny):
-    run = open_run(tmp_path, rings, tiny)
-    train_members(run, rings, [1])
-    held_out = rings.select(read_json(tmp_path / "folds.json")["member-1"])
-    network = load_run(tmp_path).load_network(1)
-    low, high = tiny.image.window_hu
-    images = (np.clip(np.stack(held_out.images), low, high) - low) / (high - low)
-    masks = np.asarray(network(images[..., None].astype(np.float32)))[..., 0] > 0.5
-    references = np.stack(held_out.masks)
-    scores = 2 * (masks & references).sum((1, 2)) / (masks.sum((1, 2)) + references.sum((1, 2)))
-    stated = read_json(run.member_folder(1) / "member.json")["validation_dice"]
-    assert scores.mean() == pytest.approx(stated, abs=1e-5)
-
-
-def test_weights_that_training_did_not_write_are_refused(tmp_path, rings, tiny):
-    run = open_run(tmp_path, rings, tiny)
-    train_members(run, rings, [3])
-    run.weights_path(3).write_bytes(run.weights_path(3).read_bytes() + b"x")
-    with pytest.raises(InputError, match="not what training wrote"):
-        run.load_network(3)
-
-
 def test_a_member_in_training_elsewhere_is_refused(tmp_path, rings, tiny):
     run = open_run(tmp_path, rings, tiny)
     with locked(run.member_folder(1)), pytest.raises(InputError, match="in use by process"):
@@ -71,42 +37,3 @@ def test_a_member_in_training_elsewhere_is_refused(tmp_path, rings, tiny):
 def test_there_is_no_member_nine(tmp_path, rings, tiny):
     with pytest.raises(InputError, match="no member 9; this run has members 1 to 3"):
         train_members(open_run(tmp_path, rings, tiny), rings, [9])
-
-
-def test_a_run_records_settings_folds_and_data_and_opens_again(tmp_path, rings, tiny):
-    run = open_run(tmp_path, rings, tiny)
-    assert load_run(tmp_path) == run == open_run(tmp_path, rings, tiny)
-    folds = read_json(tmp_path / "folds.json")
-    assert sorted(folds["member-1"] + folds["member-2"]) == list(rings.ids) and folds["member-3"] == []
-    assert read_json(tmp_path / "data.json")["images"] == len(rings)
-
-
-@pytest.mark.parametrize("name", ["config.json", "data.json"])
-def test_other_settings_or_data_are_refused(tmp_path, rings, tiny, name):
-    open_run(tmp_path, rings, tiny)
-    with pytest.raises(InputError, match=name):
-        if name == "data.json":
-            open_run(tmp_path, replace(rings, images=rings.images[::-1]), tiny)
-        else:
-            open_run(tmp_path, rings, replace(tiny, training=replace(tiny.training, batch_size=3)))
-
-
-def test_a_folder_with_other_files_is_left_alone(tmp_path, rings, tiny):
-    (tmp_path / "thesis.docx").write_text("years of work")
-    with pytest.raises(InputError, match="not a kcseg run"):
-        open_run(tmp_path, rings, tiny)
-    remove_run(tmp_path)
-    assert (tmp_path / "thesis.docx").read_text() == "years of work"
-
-
-def test_removing_a_run_leaves_foreign_files(tmp_path, rings, tiny):
-    run = open_run(tmp_path, rings, tiny)
-    train_members(run, rings, [3])
-    (tmp_path / "notes.txt").write_text("mine")
-    remove_run(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} <= {"notes.txt", ".lock"}
-
-
-def test_a_folder_without_a_run_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"has no config\.json"):
-        load_run(tmp_path)

@@ -1,0 +1,172 @@
+"""A run folder: what was asked for, who its members are, and how far it has come."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from kcseg.config import Config, from_json, to_json
+from kcseg.data.batch import Batch
+from kcseg.data.folds import random_folds
+from kcseg.data.simulate import is_simulated
+from kcseg.errors import InputError
+from kcseg.files import locked, read_json, remove, sha256, write_json
+from kcseg.network.unet import build_unet
+
+MODEL_NAME = "kcseg"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the networks: a fold member holds out the images of its fold, a full member none."""
+
+    number: int  # from 1
+    seed: int
+    held_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder: what was asked for, and how far it has come."""
+
+    folder: Path
+    config: Config
+
+    def member_folder(self, number: int) -> Path:
+        """Folder of the member with this number, from 1."""
+        return self.folder / f"member-{number}"
+
+    def weights_path(self, number: int) -> Path:
+        """Weights of a finished member; the file appears when the member is finished."""
+        return self.member_folder(number) / "member.weights.h5"
+
+    def is_trained(self, number: int) -> bool:
+        """Whether the member is finished."""
+        return (self.member_folder(number) / "member.json").exists()
+
+    def missing_members(self) -> list[int]:
+        """Numbers of the members that are not finished."""
+        return [number for number in range(1, self.config.members + 1) if not self.is_trained(number)]
+
+    @property
+    def export_folder(self) -> Path:
+        """Where the versions of the exported ensemble lie."""
+        return self.folder / "export" / MODEL_NAME
+
+    @property
+    def report_path(self) -> Path:
+        """The report, written last: a run that has one is finished."""
+        return self.folder / "report.html"
+
+    def load_network(self, number: int) -> keras.Model:
+        """Build a member's network and give it its weights.
+
+        Raises:
+            InputError: the weights are missing, not those that training wrote, or of another network.
+        """
+        path = self.weights_path(number)
+        stated = read_json(self.member_folder(number) / "member.json")["sha256"]
+        if not path.exists() or sha256(path) != stated:
+            raise InputError(
+                f"{path} is missing or not what training wrote; delete its folder and train it anew"
+            )
+        network = build_unet(self.config.network, seed=0)
+        network.load_weights(path)
+        return network
+
+
+def plan_members(ids: tuple[str, ...], config: Config) -> tuple[Member, ...]:
+    """Return the members for these training images: fold members first (paper: five), then full ones (two).
+
+    Raises:
+        InputError: fewer images than folds.
+    """
+    held_out = random_folds(ids, config.ensemble.folds, seed=config.seed)
+    held_out += ((),) * config.ensemble.full_members
+    return tuple(
+        Member(number, seed=config.seed + number, held_out=fold)
+        for number, fold in enumerate(held_out, start=1)
+    )
+
+
+def open_run(folder: Path, batch: Batch, config: Config) -> Run:
+    """Start a run folder, or open the one an interrupted training left.
+
+    Writes `config.json`, `folds.json` and `data.json` to a new one.
+
+    Raises:
+        InputError: the folder holds a finished run, one with other settings or data, or something else.
+    """
+    plan = plan_members(batch.ids, config)
+    facts = {
+        "config.json": to_json(config),
+        "folds.json": {f"member-{member.number}": list(member.held_out) for member in plan},
+        "data.json": {"images": len(batch), "sha256": batch.fingerprint()},
+    }
+    run = Run(folder, config)
+    if (folder / "config.json").exists():
+        _refuse_other_run(run, facts)
+        return run
+    if folder.exists() and any(
+        path.name not in ("challenge", *facts) and not path.name.startswith(".") for path in folder.iterdir()
+    ):
+        raise InputError(
+            f"{folder} holds files that are not a kcseg run; choose a new or empty folder with --run"
+        )
+    # config.json last: its presence says that the other two are complete
+    for name in reversed(facts):
+        write_json(folder / name, facts[name])
+    return run
+
+
+def remove_run(folder: Path, *, keep_challenge: bool) -> None:
+    """Remove the run in a folder with what kcseg wrote for it, and nothing else.
+
+    The challenge simulated inside the folder goes, too, unless `keep_challenge`.
+
+    Raises:
+        InputError: the folder's config.json is not a run's, or another process is training a member.
+    """
+    if (folder / "config.json").exists():
+        run = load_run(folder)
+        members = [run.member_folder(number) for number in range(1, run.config.members + 1)]
+        with ExitStack() as held:
+            for member in filter(Path.exists, members):
+                held.enter_context(locked(member))
+            # the report first: without it the run no longer counts as finished, whatever else is left
+            for name in ("report.html", "scores.csv", "figures", "predictions", "export"):
+                remove(folder / name)
+            for member in members:
+                remove(member)
+            for name in ("config.json", "folds.json", "data.json"):
+                remove(folder / name)
+    if not keep_challenge and is_simulated(folder / "challenge"):
+        remove(folder / "challenge")
+
+
+def load_run(folder: Path) -> Run:
+    """Open the run folder of an earlier training.
+
+    Raises:
+        InputError: there is no run there.
+    """
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"{folder} is no run folder: it has no config.json; name the folder kcseg-train wrote"
+        )
+    return Run(folder, from_json(read_json(folder / "config.json"), str(folder / "config.json")))
+
+
+def _refuse_other_run(run: Run, facts: Mapping[str, object]) -> None:
+    if run.report_path.exists() and not run.missing_members():
+        raise InputError(
+            f"{run.folder} holds a finished run; choose another folder, or --force to replace it"
+        )
+    for name, expected in facts.items():
+        if read_json(run.folder / name) != expected:
+            raise InputError(
+                f"{run.folder / name} says that the run there was started with other settings or data; "
+                "choose another folder with --run, or --force to replace it"
+            )

@@ -224,8 +224,9 @@ def _typed(value: Any, kind: Any, name: str, source: str) -> Any:
             kinds = (kinds[0],) * len(value)
         if len(kinds) == len(value):
             return tuple(_typed(*pair, name, source) for pair in zip(value, kinds, strict=True))
-    elif kind is float and type(value) in (int, float) and abs(value) < 1e30:  # neither infinite nor NaN
-        return float(value)
+    elif kind is float:
+        if type(value) in (int, float) and abs(value) < 1e30:  # neither infinite nor NaN
+            return float(value)
     elif type(value) is kind:
         return value
     expected = getattr(kind, "__name__", kind) if get_origin(kind) is None else kind

@@ -51,7 +51,7 @@ def forward_gflop(network: keras.Model, images: np.ndarray) -> float:
     """Floating point operations of all convolutions for these images, in 1e9; a multiply-add counts twice."""
     kinds = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
     convolutions = [layer for layer in network.layers if isinstance(layer, kinds)]
-    outputs = keras.Model(network.inputs, [layer.output for layer in convolutions])(images[:1])
+    outputs = keras.Model(network.input, [layer.output for layer in convolutions])(images[:1])
     total = 0.0
     for layer, output in zip(convolutions, outputs, strict=True):
         # strides of a transposed convolution share its kernel out among the pixels they make

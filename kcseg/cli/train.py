@@ -77,9 +77,9 @@ class ProgressWatcher:
     def trained(self, member: int, done: int, total: int, best_dice: float) -> None:
         """Advance the member's bar and the overall one."""
         self._shares[member] = done / total
-        self._show(f"member {member}", done, total, f"best Dice {best_dice:.3f}" if best_dice else "")
         percent = 100 * len(self._shares)
         self._show("all members", round(100 * sum(self._shares.values())), percent)
+        self._show(f"member {member}", done, total, f"best Dice {best_dice:.3f}" if best_dice else "")
 
     def segmented(self, done: int, total: int) -> None:
         """Advance the bar of the segmentation."""

@@ -5,13 +5,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
 
-from kcseg.config import Config
+from kcseg.config import Config, SimulationConfig
 from kcseg.data.batch import Batch, read_batch, test_batches, training_batch
 from kcseg.data.simulate import simulate_challenge
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers
 from kcseg.results.evaluation import Evaluation
-from kcseg.results.run import report_run, segment_test_batches
+from kcseg.results.run import counter, report_run, segment_test_batches
 from kcseg.serving.export import export_run
 from kcseg.serving.runner import Ensemble
 from kcseg.training.members import train_members
@@ -71,16 +71,15 @@ def run_challenge(
         raise InputError(
             "--force replaces the whole run; leave out --member, or choose another folder with --run"
         )
-    batch = (
-        _read_challenge(data, config) if data else None
-    )  # unusable data are refused before anything is written
+    # unusable data are refused before anything is written
+    batch = _read_challenge(data, config) if data else None
     with locked(folder) if not members else nullcontext():
         if force:
             remove_run(folder, keep_challenge=data is not None)
-        challenge = data or simulated_challenge(folder / "challenge", config, watcher)
+        challenge = data or _simulate(folder / "challenge", config.simulation, watcher)
         batch = batch or training_batch(challenge)
         run = open_run(folder, batch, config)
-        train_members(run, batch, sorted(members) or range(1, config.members + 1), watcher.trained)
+        train_members(run, batch, sorted(members) or config.member_numbers, watcher.trained)
         if members:
             return None
         for place in (folder, folder / "figures", run.export_folder):
@@ -100,16 +99,8 @@ def _read_challenge(data: Path, config: Config) -> Batch:
     return batch
 
 
-def simulated_challenge(folder: Path, config: Config, watcher: Watcher) -> Path:
-    """Simulate the challenge of a configuration into `folder`, where that has not been done, and return it."""
-    sizes = config.simulation
-    total = sum(sizes.train) + sizes.test
-    done = 0
-
-    def progress() -> None:
-        nonlocal done
-        done += 1
-        watcher.simulated(done, total)
-
+def _simulate(folder: Path, sizes: SimulationConfig, watcher: Watcher) -> Path:
+    """Simulate a challenge into `folder`, where that has not been done, and return it."""
+    progress = counter(sum(sizes.train) + sizes.test, watcher.simulated)
     simulate_challenge(folder, sizes, progress=progress, workers=2)
     return folder

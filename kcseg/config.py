@@ -103,6 +103,11 @@ class Config:
         """Number of networks: fold members first, full members after them."""
         return self.ensemble.folds + self.ensemble.full_members
 
+    @property
+    def member_numbers(self) -> range:
+        """The numbers the members go by, from 1."""
+        return range(1, self.members + 1)
+
 
 PAPER = Config()
 

@@ -49,7 +49,7 @@ def train(
             data=data,
             members=members,
             force=force,
-            watcher=ProgressWatcher(bars, members or range(1, config.members + 1)),
+            watcher=ProgressWatcher(bars, members or config.member_numbers),
         )
     if evaluation:
         table = Table("predictor", "Dice, reference", "Dice, truth")

@@ -30,7 +30,7 @@ def segment_test_batches(
     """Segment every test batch of the challenge into `predictions/<batch>/` inside the run folder."""
     batches = test_batches(challenge)
     images = {name: list_images(folder) for name, folder in batches.items()}
-    tell = _counter(sum(map(len, images.values())), on_image)
+    tell = counter(sum(map(len, images.values())), on_image)
     for name, folder in batches.items():
         predict_files(
             ensemble,
@@ -54,7 +54,7 @@ def report_run(
     test = _scored_batch(challenge)
     if test is not None:
         batch, truth = test
-        evaluation = evaluate(ensemble, batch, truth, run.config.ensemble, _counter(len(batch), on_image))
+        evaluation = evaluate(ensemble, batch, truth, run.config.ensemble, counter(len(batch), on_image))
         write_scores(run.folder / "scores.csv", evaluation)
         figures = [*_test_figures(run, batch, evaluation), *figures]
     write_report(
@@ -69,8 +69,8 @@ def report_run(
     return evaluation
 
 
-def _counter(total: int, on_image: OnImage) -> Callable[[], None]:
-    """Return a function that tells `on_image` one image more each time it is called."""
+def counter(total: int, on_image: OnImage) -> Callable[[], None]:
+    """Return a function that, each time it is called, tells `on_image` of one more done of the total."""
     done = count(1)
     return lambda: on_image(next(done), total)
 
@@ -116,7 +116,7 @@ def _training_curves(run: Run) -> Path:
             {name: float(value) for name, value in row.items()}
             for row in read_csv(run.member_folder(number) / "history.csv")
         ]
-        for number in range(1, run.config.members + 1)
+        for number in run.config.member_numbers
     }
     save_figure(path, training_figure(histories))
     return path

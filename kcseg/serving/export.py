@@ -71,7 +71,7 @@ def export_run(run: Run) -> Path:
         raise InputError(
             f"{run.folder} lacks the members {', '.join(map(str, missing))}; run kcseg-train on it until it ends"
         )
-    networks = [run.load_network(number) for number in range(1, run.config.members + 1)]
+    networks = [run.load_network(number) for number in run.config.member_numbers]
     graph = EnsembleGraph(networks, run.config)
     target = run.export_folder / str(max(versions(run.export_folder), default=0) + 1)
     with atomic_folder(target) as temporary:

@@ -56,9 +56,8 @@ def fit_network(
             verbose=0,
         )
     write_csv(folder / "history.csv", state.history)  # a kill between state and history leaves it a row short
-    trained = build_unet(
-        config.network, seed=seed
-    )  # without optimiser and metrics, which would be saved with it
+    # without optimiser and metrics, which would be saved with it
+    trained = build_unet(config.network, seed=seed)
     trained.set_weights(state.best_weights)
     return trained, state
 
@@ -108,7 +107,7 @@ class Keeper(keras.callbacks.Callback):
         """Whether the watched score has not risen for long enough, or all epochs are done."""
         state = self._state
         patience_over = state.epoch - 1 - state.best_epoch >= self._config.patience_epochs
-        return state.epoch >= self._config.maximum_epochs or (state.epoch > 0 and patience_over)
+        return patience_over or state.epoch >= self._config.maximum_epochs
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Report the step."""

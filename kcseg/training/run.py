@@ -48,7 +48,7 @@ class Run:
 
     def missing_members(self) -> list[int]:
         """Numbers of the members that are not finished."""
-        return [number for number in range(1, self.config.members + 1) if not self.is_trained(number)]
+        return [number for number in self.config.member_numbers if not self.is_trained(number)]
 
     @property
     def export_folder(self) -> Path:
@@ -131,7 +131,7 @@ def remove_run(folder: Path, *, keep_challenge: bool) -> None:
     """
     if (folder / "config.json").exists():
         run = load_run(folder)
-        members = [run.member_folder(number) for number in range(1, run.config.members + 1)]
+        members = [run.member_folder(number) for number in run.config.member_numbers]
         with ExitStack() as held:
             for member in filter(Path.exists, members):
                 held.enter_context(locked(member))

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from kcseg.config import PAPER, Config
 from kcseg.data.batch import Batch
-from kcseg.data.phantom import draw_case
+from kcseg.data.simulation.case import draw_case
 from kcseg.data.pipeline import TrainingSteps
 from kcseg.training.fit import compiled_network
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from kcseg.config import Config, SimulationConfig
 from kcseg.data.batch import Batch, read_batch, test_batches, training_batch
-from kcseg.data.simulate import simulate_challenge
+from kcseg.data.simulation.challenge import simulate_challenge
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers
 from kcseg.results.evaluation import Evaluation

@@ -134,7 +134,16 @@ QUICK = Config(
     simulation=SimulationConfig(train=(100, 100), test=60),
 )
 
-PRESETS = MappingProxyType({"paper": PAPER, "quick": QUICK})
+# The same network on five times the images, for about an hour on two cores: what scanners and people differ in takes
+# more images and wider changes of brightness to learn.
+THOROUGH = replace(
+    QUICK,
+    augmentation=replace(QUICK.augmentation, brightness=0.1, contrast=0.2),
+    training=replace(QUICK.training, maximum_epochs=10, patience_epochs=10),
+    simulation=SimulationConfig(train=(500, 500), test=100),
+)
+
+PRESETS = MappingProxyType({"paper": PAPER, "quick": QUICK, "thorough": THOROUGH})
 
 T = TypeVar("T")
 

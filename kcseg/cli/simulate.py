@@ -6,7 +6,7 @@ import click
 
 from kcseg.cli.console import console, progress_bars
 from kcseg.config import SimulationConfig
-from kcseg.data.simulate import simulate_challenge
+from kcseg.data.simulation.challenge import simulate_challenge
 
 
 @click.command()

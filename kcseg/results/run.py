@@ -9,7 +9,7 @@ import numpy as np
 from kcseg.config import to_json
 from kcseg.data.batch import Batch, read_batch, read_truth, stated_hu_offset, test_batches
 from kcseg.data.listing import list_images
-from kcseg.data.simulate import is_simulated
+from kcseg.data.simulation.challenge import is_simulated
 from kcseg.files import read_csv, read_json
 from kcseg.results.evaluation import Evaluation, evaluate, write_scores
 from kcseg.results.figures import disagreement_figure, save_figure, segmentation_figure, training_figure

@@ -10,7 +10,7 @@ import keras
 from kcseg.config import Config, from_json, to_json
 from kcseg.data.batch import Batch
 from kcseg.data.folds import random_folds
-from kcseg.data.simulate import is_simulated
+from kcseg.data.simulation.challenge import is_simulated
 from kcseg.errors import InputError
 from kcseg.files import locked, read_json, remove, sha256, write_json
 from kcseg.network.unet import build_unet

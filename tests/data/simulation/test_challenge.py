@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from kcseg.config import SimulationConfig
-from kcseg.data.annotator import FaultRates
 from kcseg.data.batch import find_batches, read_batch, read_truth, training_batch
-from kcseg.data.simulate import simulate_challenge
+from kcseg.data.simulation.annotator import FaultRates
+from kcseg.data.simulation.challenge import simulate_challenge
 from kcseg.errors import InputError
 from kcseg.files import read_json, sha256
 
@@ -44,7 +44,7 @@ def test_faults_and_anatomy_are_recorded_for_audits(simulated):
     assert (facts["train"], facts["test"], facts["seed"]) == ([3, 2], 2, 4)
     assert facts["fault_rates"]["vessels_included"] == FaultRates().vessels_included
     assert len(facts["cases"]) == 7
-    assert set(facts["cases"]["test/0002"]) == {"side", "phase", "off_centre_mm", "faults"}
+    assert {"side", "phase", "depth_mm", "cortex_hu", "faults"} <= set(facts["cases"]["test/0002"])
 
 
 def test_counts_and_workers_do_not_change_a_case(tmp_path, simulated):

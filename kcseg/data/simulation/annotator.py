@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import binary_closing, binary_dilation, distance_transform_edt
 from skimage.morphology import disk
 
-from kcseg.data.canvas import smooth_noise
+from kcseg.data.simulation.fields import smooth_field
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _stray(truth: np.ndarray, deviation_px: float, random: np.random.Generator) 
     """Move the outline in and out along its length, and all of it a little in or out."""
     inside_px = distance_transform_edt(truth) - distance_transform_edt(~truth)
     return (
-        inside_px + deviation_px * (smooth_noise(random, truth.shape, 5) + 0.4 * random.standard_normal()) > 0
+        inside_px + deviation_px * (smooth_field(random, truth.shape, 5) + 0.4 * random.standard_normal()) > 0
     )
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from kcseg.config import SimulationConfig
-from kcseg.data.annotator import FaultRates, annotate
-from kcseg.data.phantom import draw_case
+from kcseg.data.simulation.annotator import FaultRates, annotate
+from kcseg.data.simulation.case import draw_case
 from kcseg.errors import InputError
 from kcseg.files import locked, read_json, remove_leftovers, write, write_json
 
@@ -100,12 +100,7 @@ def _write_case(task: _Task) -> dict[str, Any]:
     reference, faults = annotate(case.truth, case.vessels, random)
     for kind, array in {"images": case.hu, "masks": reference, "truth": case.truth}.items():
         write(task.folder / kind / f"{task.id}.npy", partial(np.save, arr=array))
-    return {
-        "side": case.side,
-        "phase": round(case.phase, 3),
-        "off_centre_mm": round(case.off_centre_mm, 1),
-        "faults": list(faults),
-    }
+    return {**case.facts, "faults": list(faults)}
 
 
 @contextmanager

@@ -1,0 +1,189 @@
+"""One kidney as a solid in space: capsule, cortex, columns, pyramids and sinus, cut by coronal planes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kcseg.data.simulation.fields import Waves
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Sampling points of one coronal plane, in mm from the kidney's centre.
+
+    Rows run to the feet, columns to the midline, depth to the front: every kidney is grown as one on the
+    patient's right and mirrored afterwards.
+    """
+
+    rows_mm: np.ndarray
+    columns_mm: np.ndarray
+    depth_mm: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows and columns."""
+        return len(self.rows_mm), len(self.columns_mm)
+
+
+@dataclass(frozen=True, eq=False)
+class Tissues:
+    """What lies at each point of a plane: float64 (rows, columns) each, mm inside the tissue's surface.
+
+    Attributes:
+        solid: capsule and all within it, the sinus where the capsule spans it.
+        sinus: fat, vessels and calyces, out through the hilum; of meaning within the solid.
+        medulla: the pyramids.
+    """
+
+    solid: np.ndarray
+    sinus: np.ndarray
+    medulla: np.ndarray
+
+    @property
+    def cortex(self) -> np.ndarray:
+        """Rim and columns: the solid without sinus and pyramids."""
+        return np.minimum(self.solid, -np.maximum(self.sinus, self.medulla))
+
+
+@dataclass(frozen=True, eq=False)
+class Kidney:
+    """A kidney in its own frame: to its lower pole, to its convex side, to its front.
+
+    Attributes:
+        half_axes_mm: (3,).
+        axes: (3, 3), the frame's unit vectors as rows of (row, column, depth).
+        bend: how far the poles turn to the midline, as a fraction of the half width.
+        taper: how much wider the lower pole is than the upper one.
+        cortex_mm, cortex_variation_mm: thickness of the rim.
+        column_mm, column_variation_mm: half width of the columns; where negative, pyramids fuse.
+        sinus_centre_mm, sinus_half_axes_mm: (3,) each.
+        hilum_half_axes_mm: (2,), along the kidney and to its front.
+        bases_mm, tips_mm: (pyramids, 3), where each pyramid's axis starts and ends.
+        spreads: (pyramids,), half width gained per mm from tip to base.
+        tip_radius_mm: roundness of the papillae.
+        lobulation_mm: depth of the grooves between lobes.
+        scars_mm: (scars, 3) on the capsule; scar_depths_mm: (scars,).
+        waves: irregularity of capsule, cortex, columns and sinus, in that order.
+    """
+
+    half_axes_mm: np.ndarray
+    axes: np.ndarray
+    bend: float
+    taper: float
+    cortex_mm: float
+    cortex_variation_mm: float
+    column_mm: float
+    column_variation_mm: float
+    sinus_centre_mm: np.ndarray
+    sinus_half_axes_mm: np.ndarray
+    hilum_half_axes_mm: np.ndarray
+    bases_mm: np.ndarray
+    tips_mm: np.ndarray
+    spreads: np.ndarray
+    tip_radius_mm: float
+    lobulation_mm: float
+    scars_mm: np.ndarray
+    scar_depths_mm: np.ndarray
+    waves: tuple[Waves, Waves, Waves, Waves]
+
+    def to_body(self, points_mm: np.ndarray) -> np.ndarray:
+        """Return points (..., 3) of the kidney's straightened frame as (row, column, depth) in mm."""
+        straight = np.array(points_mm, dtype=np.float64)
+        straight[..., 1] -= self._bending(straight[..., 0])
+        return (straight[..., None] * self.axes).sum(axis=-2)
+
+    def cut(self, plane: Plane) -> Tissues:
+        """Return what a plane passes through."""
+        point = self._from_body(plane)
+        capsule, cortex, columns, edge = (
+            waves.on_plane(plane.rows_mm, plane.columns_mm, plane.depth_mm) for waves in self.waves
+        )
+        inside, between = self._pyramids(point)
+        solid = self._solid(point) + 0.6 * capsule
+        solid += self.lobulation_mm * (np.clip(between / 12, 0, 1) - 0.6) - self._scars(point)
+        hilum, sinus = self._sinus(point)
+        sinus = sinus + 1.3 * edge
+        rim = np.clip(self.cortex_mm + self.cortex_variation_mm * cortex, 2.5, None)
+        column = self.column_mm + self.column_variation_mm * columns
+        medulla = _rounded_minimum(solid - rim, _rounded_minimum(inside, between / 2 - column))
+        medulla = np.minimum(medulla, -hilum - 0.5 * rim)
+        # the lips of the hilum are round
+        sinus = np.maximum(sinus, -_rounded_minimum(solid, -hilum, 8.0))
+        return Tissues(solid, np.minimum(sinus, -medulla), medulla)
+
+    def _from_body(self, plane: Plane) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the plane's points in the straightened frame."""
+        rows, columns = plane.rows_mm[:, None], plane.columns_mm[None, :]
+        along, across, front = (a * rows + b * columns + c * plane.depth_mm for a, b, c in self.axes)
+        return along, across + self._bending(along), front
+
+    def _bending(self, along: np.ndarray) -> np.ndarray:
+        length, width, _ = self.half_axes_mm
+        return self.bend * width * ((along / length) ** 2 - 0.3)
+
+    def _solid(self, point: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+        """Return the depth below a superellipsoid's surface, to first order."""
+        width = 1 + self.taper * point[0] / self.half_axes_mm[0]
+        sizes = (self.half_axes_mm[0], self.half_axes_mm[1] * width, self.half_axes_mm[2] * width)
+        scaled = [np.abs(x) / size for x, size in zip(point, sizes, strict=True)]
+        roots = [np.sqrt(x) for x in scaled]
+        power = sum(x**2 * root for x, root in zip(scaled, roots, strict=True)) + 1e-9
+        slope = sum((x * root / size) ** 2 for x, root, size in zip(scaled, roots, sizes, strict=True))
+        return (power**0.6 - power) / np.sqrt(slope + 1e-12)
+
+    def _sinus(self, point: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the depths inside the hilum and inside the whole sinus."""
+        offset = [x - c for x, c in zip(point, self.sinus_centre_mm, strict=True)]
+        cavity = _inside_ellipsoid(offset, self.sinus_half_axes_mm)
+        flare = 1 + 0.5 * np.clip(-offset[1], 0, None) / self.half_axes_mm[1]
+        tube = _inside_ellipsoid((offset[0] / flare, offset[2] / flare), self.hilum_half_axes_mm)
+        hilum = np.minimum(tube, -offset[1])
+        return hilum, np.maximum(cavity, hilum)
+
+    def _pyramids(self, point: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Return the depth inside the nearest pyramid's cone, and how much nearer it is than the next."""
+        nearest = np.full(point[0].shape, -np.inf)
+        second = nearest.copy()
+        for base, tip, spread in zip(self.bases_mm, self.tips_mm, self.spreads, strict=True):
+            inside = _inside_cone(point, base, tip, spread, self.tip_radius_mm)
+            np.maximum(second, np.minimum(nearest, inside), out=second)
+            np.maximum(nearest, inside, out=nearest)
+        return nearest, nearest - second
+
+    def _scars(self, point: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+        """Return how far scars draw in the capsule."""
+        depth = np.zeros(point[0].shape)
+        for scar, scar_depth in zip(self.scars_mm, self.scar_depths_mm, strict=True):
+            square = sum((x - c) ** 2 for x, c in zip(point, scar, strict=True))
+            depth += scar_depth * np.exp(-square / (2 * 6.0**2))
+        return depth
+
+
+def _inside_ellipsoid(offset: list[np.ndarray] | tuple[np.ndarray, ...], half_axes: np.ndarray) -> np.ndarray:
+    """Return the depth inside an ellipsoid or ellipse to first order."""
+    square = sum((x / a) ** 2 for x, a in zip(offset, half_axes, strict=True)) + 1e-9
+    slope = sum((x / a**2) ** 2 for x, a in zip(offset, half_axes, strict=True)) + 1e-12
+    return (np.sqrt(square) - square) / np.sqrt(slope)
+
+
+def _inside_cone(
+    point: tuple[np.ndarray, np.ndarray, np.ndarray],
+    base: np.ndarray,
+    tip: np.ndarray,
+    spread: float,
+    tip_radius_mm: float,
+) -> np.ndarray:
+    """Return the depth inside a cone with a round tip."""
+    axis = (base - tip) / np.sqrt(((base - tip) ** 2).sum())
+    offset = [x - c for x, c in zip(point, tip, strict=True)]
+    along = offset[0] * axis[0] + offset[1] * axis[1] + offset[2] * axis[2]
+    square = offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2
+    forward = np.clip(along, 0, None)
+    radial = np.sqrt(np.clip(square - forward**2, 0, None))
+    return tip_radius_mm + spread * forward - radial
+
+
+def _rounded_minimum(first: np.ndarray, second: np.ndarray, radius_mm: float = 3.0) -> np.ndarray:
+    """Return the smaller of two depths, its edge rounded off over `radius_mm`."""
+    overlap = np.clip(radius_mm - np.abs(first - second), 0, None)
+    return np.minimum(first, second) - overlap**2 / (4 * radius_mm)

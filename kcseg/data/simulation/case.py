@@ -1,0 +1,136 @@
+"""One simulated case: a coronal CT crop in HU and the exact mask of its renal cortex."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from skimage.measure import label
+
+from kcseg.data.simulation.anatomy import Kidney, Plane
+from kcseg.data.simulation.contrast import contrast_at, draw_phase
+from kcseg.data.simulation.fields import Waves
+from kcseg.data.simulation.growth import grow_kidney
+from kcseg.data.simulation.lesions import draw_lesions
+from kcseg.data.simulation.scanner import draw_scanner, scan
+from kcseg.data.simulation.section import Organ, Section, render
+from kcseg.data.simulation.surroundings import paint_surroundings
+from kcseg.data.simulation.vessels import grow_tubes
+
+SIZE_PX = 192
+# Our choice: three cuts in ten pass beside the hilum, as a fraction of the kidney's half depth.
+OFF_CENTRE_RATE = 0.3
+_SMALLEST_PART_PX = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A simulated crop with what is known of it.
+
+    Arrays are (192, 192) at 1 mm, row 0 = head, column 0 = patient's right.
+
+    Attributes:
+        hu: int16, the image in HU.
+        truth: bool, the exact cortex on the middle plane: rim and columns, without pyramids, sinus, vessels and cysts.
+        medulla: bool, the pyramids.
+        vessels: bool, the vessels within the capsule, which an annotator may or may not include.
+        kidney: bool, all within the capsule.
+        facts: anatomy and examination in JSON-ready values.
+    """
+
+    hu: np.ndarray
+    truth: np.ndarray
+    medulla: np.ndarray
+    vessels: np.ndarray
+    kidney: np.ndarray
+    facts: dict[str, Any]
+
+
+def draw_case(random: np.random.Generator) -> Case:
+    """Draw one case; the same generator state gives the same bytes (anatomy and ranges: our choice)."""
+    kidney, right = grow_kidney(random), bool(random.random() < 0.5)
+    off_centre = bool(random.random() < OFF_CENTRE_RATE)
+    phase = draw_phase(random)
+    scanner = draw_scanner(random)
+    organ = Organ(
+        kidney=kidney,
+        tubes=grow_tubes(kidney, random),
+        lesions=draw_lesions(kidney, random),
+        contrast=contrast_at(phase, random),
+        border_mm=random.uniform(1.5, 4),
+        mottling=Waves.draw(random, 9),
+        haze=random.uniform(0.05, 0.7),
+    )
+    centre = SIZE_PX / 2 - 0.5 + np.clip(random.normal(0, 5, 2), -11, 11)
+    grid = _grid(centre, _depth(kidney, off_centre, random))
+    solid = kidney.cut(grid).solid
+    surroundings = paint_surroundings(solid, right=right, contrast=organ.contrast, random=random)
+    section = _render_within(organ, grid, solid, scanner.slab_mm, surroundings)
+    facts = {
+        "side": "right" if right else "left",
+        "phase": round(phase, 3),
+        "off_centre": off_centre,
+        "depth_mm": round(grid.depth_mm, 1),
+        "length_mm": round(2 * float(kidney.half_axes_mm[0]), 1),
+        "cortex_mm": round(kidney.cortex_mm, 1),
+        "lesions": [lesion.name for lesion in organ.lesions],
+        "cortex_hu": round(organ.contrast.cortex + scanner.offset_hu, 1),
+        "medulla_hu": round(organ.contrast.medulla + scanner.offset_hu, 1),
+        "slab_mm": round(scanner.slab_mm, 1),
+        "slice_mm": round(scanner.slice_mm, 1),
+        "noise_hu": round(scanner.noise_hu, 1),
+    }
+    case = Case(
+        hu=scan(section.hu, scanner, random),
+        truth=_without_specks(section.cortex),
+        medulla=section.medulla,
+        vessels=section.vessels,
+        kidney=section.kidney,
+        facts=facts,
+    )
+    return case if right else _mirrored(case)
+
+
+def _mirrored(case: Case) -> Case:
+    """Return the case on the patient's other side."""
+    hu, truth, medulla, vessels, kidney = (
+        np.ascontiguousarray(picture[:, ::-1])
+        for picture in (case.hu, case.truth, case.medulla, case.vessels, case.kidney)
+    )
+    return Case(hu, truth, medulla, vessels, kidney, case.facts)
+
+
+def _depth(kidney: Kidney, off_centre: bool, random: np.random.Generator) -> float:
+    """Draw how far before or behind the kidney's centre the slab lies, in mm."""
+    half_depth = float(np.sqrt(((kidney.axes[:, 2] * kidney.half_axes_mm) ** 2).sum()))
+    share = random.choice([-1, 1]) * random.uniform(0.35, 0.75) if off_centre else random.normal(0, 0.1)
+    return half_depth * float(share)
+
+
+def _grid(centre: np.ndarray, depth_mm: float) -> Plane:
+    """Return the crop's pixel centres around a kidney's centre given as (row, column)."""
+    axis = np.arange(SIZE_PX, dtype=np.float64)
+    return Plane(axis - centre[0], axis - centre[1], depth_mm)
+
+
+def _render_within(
+    organ: Organ, grid: Plane, solid_mm: np.ndarray, slab_mm: float, surroundings: np.ndarray
+) -> Section:
+    """Render the part of the crop that holds the kidney and its hilum; the rest stays as it is."""
+    rows = np.flatnonzero((solid_mm > -15).any(axis=1))
+    columns = np.flatnonzero((solid_mm > -8).any(axis=0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], SIZE_PX)
+    part = Plane(grid.rows_mm[window[0]], grid.columns_mm[window[1]], grid.depth_mm)
+    section = render(organ, part, slab_mm, surroundings[window])
+    hu = surroundings.copy()
+    hu[window] = section.hu
+    cuts = (section.cortex, section.medulla, section.vessels, section.kidney)
+    masks = np.zeros((len(cuts), SIZE_PX, SIZE_PX), dtype=bool)
+    for mask, cut in zip(masks, cuts, strict=True):
+        mask[window] = cut
+    return Section(hu, *masks)
+
+
+def _without_specks(cortex: np.ndarray) -> np.ndarray:
+    """Drop specks of cortex that nobody would outline."""
+    parts = label(cortex, connectivity=2)
+    return cortex & (np.bincount(parts.ravel()) >= _SMALLEST_PART_PX)[parts]

@@ -1,0 +1,49 @@
+"""Cysts and stones: what now and then interrupts a kidney."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kcseg.data.simulation.anatomy import Kidney, Plane
+
+
+@dataclass(frozen=True, eq=False)
+class Lesion:
+    """A ball that replaces the tissue it lies in.
+
+    Attributes:
+        name: "cyst" or "stone".
+        centre_mm: (3,) as (row, column, depth) from the kidney's centre.
+        radius_mm: of the ball.
+        hu: of its content.
+    """
+
+    name: str
+    centre_mm: np.ndarray
+    radius_mm: float
+    hu: float
+
+    def cut(self, plane: Plane) -> np.ndarray:
+        """Return the depth inside the ball at each point of a plane, in mm."""
+        row, column, depth = self.centre_mm
+        square = (plane.rows_mm[:, None] - row) ** 2 + (plane.columns_mm[None, :] - column) ** 2
+        return self.radius_mm - np.sqrt(square + (plane.depth_mm - depth) ** 2)
+
+
+def draw_lesions(kidney: Kidney, random: np.random.Generator) -> tuple[Lesion, ...]:
+    """Draw the cysts near the capsule of one kidney in five, a stone in one in twenty-five (our choice)."""
+    cysts = [_cyst(kidney, random) for _ in range(random.choice(4, p=[0.8, 0.13, 0.05, 0.02]))]
+    return (*cysts, *([_stone(kidney, random)] if random.random() < 0.04 else []))
+
+
+def _cyst(kidney: Kidney, random: np.random.Generator) -> Lesion:
+    base = kidney.bases_mm[random.integers(len(kidney.bases_mm))] * random.uniform(0.7, 1.05)
+    centre = kidney.to_body(base + random.normal(0, 5, 3))
+    return Lesion(
+        "cyst", centre, float(np.clip(np.exp(random.normal(np.log(7), 0.5)), 3, 22)), random.uniform(-2, 22)
+    )
+
+
+def _stone(kidney: Kidney, random: np.random.Generator) -> Lesion:
+    tip = kidney.tips_mm[random.integers(len(kidney.tips_mm))]
+    return Lesion("stone", kidney.to_body(tip), random.uniform(1.5, 4), random.uniform(500, 1200))

@@ -1,0 +1,32 @@
+import numpy as np
+
+from kcseg.data.simulation.fields import Waves, smooth_curve, smooth_field
+
+
+def test_a_smooth_field_has_the_stated_deviation_and_scale():
+    random = np.random.default_rng(0)
+    fields = np.stack([smooth_field(random, (80, 90), 10) for _ in range(60)])
+    assert abs(fields.mean()) < 0.1
+    assert 0.9 < fields.std() < 1.1
+    assert np.abs(np.diff(fields, axis=1)).mean() < 0.15
+    assert abs((fields[:, 20] * fields[:, 60]).mean()) < 0.1
+
+
+def test_a_smooth_curve_is_smooth_and_as_long_as_asked_for():
+    curve = smooth_curve(np.random.default_rng(0), 200, 25)
+    assert curve.shape == (200,)
+    assert np.abs(np.diff(curve)).max() < 0.3
+
+
+def test_waves_are_the_sum_of_cosines_they_stand_for():
+    waves = Waves.draw(np.random.default_rng(1), 20)
+    rows, columns, depth = np.arange(-4.0, 5), np.arange(-3.0, 8), 2.5
+    points = np.stack(np.broadcast_arrays(rows[:, None], columns[None, :], depth), axis=-1)
+    expected = np.cos(points @ waves.vectors.T + waves.phases).sum(axis=-1) * np.sqrt(2 / 12)
+    np.testing.assert_allclose(waves.on_plane(rows, columns, depth), expected, atol=1e-12)
+
+
+def test_waves_have_deviation_one():
+    axis = np.arange(-100.0, 100, 2)
+    fields = [Waves.draw(np.random.default_rng(seed), 20).on_plane(axis, axis, 0.0) for seed in range(10)]
+    assert 0.85 < np.std(fields) < 1.15

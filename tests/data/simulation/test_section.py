@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from kcseg.data.simulation.anatomy import Plane
+from kcseg.data.simulation.contrast import Contrast, contrast_at
+from kcseg.data.simulation.fields import Waves
+from kcseg.data.simulation.growth import grow_kidney
+from kcseg.data.simulation.lesions import Lesion, draw_lesions
+from kcseg.data.simulation.section import Organ, Section, render
+from kcseg.data.simulation.vessels import Tube
+
+AXIS = np.arange(-70.0, 70.0)
+GRID = Plane(AXIS, AXIS, 0.0)
+CONTRAST = contrast_at(0.3, np.random.default_rng(0))
+
+
+def section(
+    *, tubes: tuple[Tube, ...] = (), lesions: tuple[Lesion, ...] = (), contrast: Contrast = CONTRAST
+) -> Section:
+    random = np.random.default_rng(4)
+    organ = Organ(grow_kidney(random), tubes, lesions, contrast, 2.0, Waves.draw(random, 9), 0.3)
+    return render(organ, GRID, 2.0, np.full((140, 140), -100.0))
+
+
+def test_cortex_outshines_pyramids_and_pyramids_outshine_the_sinus():
+    plain = section()
+    kidney = grow_kidney(np.random.default_rng(4)).cut(GRID)
+    cortex, medulla, sinus = (
+        plain.hu[(depth > 2) & (kidney.solid > 2)].mean()
+        for depth in (kidney.cortex, kidney.medulla, kidney.sinus)
+    )
+    assert cortex == pytest.approx(CONTRAST.cortex, abs=20)
+    assert cortex > medulla + 30
+    assert medulla > sinus + 30
+
+
+def test_the_surroundings_stay():
+    plain = section()
+    np.testing.assert_array_equal(plain.hu[:5], -100.0)
+
+
+def test_the_cortex_is_that_of_the_middle_plane():
+    expected = grow_kidney(np.random.default_rng(4)).cut(GRID).cortex
+    cortex = section().cortex
+    assert cortex[expected > 1].all()
+    assert not cortex[expected < -1].any()
+
+
+def test_a_cyst_is_left_out_of_the_cortex_and_filled_with_water():
+    plain = section()
+    centre = np.argwhere(plain.cortex)[len(np.argwhere(plain.cortex)) // 2]
+    point = np.array([AXIS[centre[0]], AXIS[centre[1]], 0.0])
+    cystic = section(lesions=(Lesion("cyst", point, 5.0, 10.0),))
+    assert not cystic.cortex[tuple(centre)]
+    assert cystic.hu[tuple(centre)] == pytest.approx(10, abs=1)
+    assert (plain.cortex & ~cystic.cortex).sum() > 10
+
+
+def test_a_vessel_in_the_cortex_is_left_out_and_noted():
+    plain = section()
+    centre = np.argwhere(plain.cortex)[len(np.argwhere(plain.cortex)) // 2]
+    point = np.array([AXIS[centre[0]], AXIS[centre[1]], 0.0])
+    tube = Tube("artery", point - np.array([4, 0, 0]), point + np.array([4, 0, 0]), 2.0, 2.0)
+    crossed = section(tubes=(tube,))
+    assert crossed.vessels[tuple(centre)] and not crossed.cortex[tuple(centre)]
+    assert crossed.hu[tuple(centre)] == pytest.approx(CONTRAST.artery, abs=1)
+    assert not (crossed.vessels & crossed.cortex).any()
+
+
+def test_one_kidney_in_five_has_cysts_and_few_have_stones():
+    found = []
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        found.append([lesion.name for lesion in draw_lesions(grow_kidney(random), random)])
+    assert np.mean(["cyst" in names for names in found]) == pytest.approx(0.2, abs=0.07)
+    assert 0.005 < np.mean(["stone" in names for names in found]) < 0.1

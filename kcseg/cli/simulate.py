@@ -1,12 +1,22 @@
-"""kcseg simulate: a simulated challenge folder."""
+"""kcseg simulate: a simulated challenge folder, and a page to look at it."""
 
 from pathlib import Path
 
 import click
+import numpy as np
+from rich.markup import escape
 
 from kcseg.cli.console import console, progress_bars
 from kcseg.config import SimulationConfig
+from kcseg.data.batch import stated_hu_offset
+from kcseg.data.formats import read_image
+from kcseg.data.image import resample
+from kcseg.data.listing import list_images, scan_images
 from kcseg.data.simulation.challenge import simulate_challenge
+from kcseg.errors import InputError
+from kcseg.results.preview import write_preview
+
+_SHOWN = 24
 
 
 @click.command()
@@ -17,13 +27,49 @@ from kcseg.data.simulation.challenge import simulate_challenge
 @click.option("--test", type=click.IntRange(min=0), default=299, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=2018, show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
-def simulate(folder: Path, train: tuple[int, ...], test: int, seed: int, workers: int) -> None:
+@click.option("--preview", is_flag=True, help="Also write FOLDER/preview.html: images and their statistics.")
+@click.option(
+    "--real",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Real coronal crops (files or folders) to show among them; repeatable, implies --preview.",
+)
+def simulate(
+    folder: Path,
+    train: tuple[int, ...],
+    test: int,
+    seed: int,
+    workers: int,
+    preview: bool,
+    real: tuple[Path, ...],
+) -> None:
     """Write a simulated challenge to FOLDER: images in HU, references with faults, and the exact truth.
 
     Without --train the challenge's two training batches are made, 250 and 247 images.
     """
+    real_hu = _read_real(real)
     sizes = SimulationConfig(train=train or SimulationConfig().train, test=test, seed=seed)
     with progress_bars() as bars:
         task = bars.add_task("simulating", total=sum(sizes.train) + sizes.test, note="")
         simulate_challenge(folder, sizes, progress=lambda: bars.advance(task), workers=workers)
     console.print(f"Simulated {sum(sizes.train)} training and {sizes.test} test images in {folder}")
+    if preview or real:
+        shown = list(list_images(folder / "train-1").values())[:_SHOWN]
+        page = folder / "preview.html"
+        write_preview(page, [read_image(path).hu for path in shown], real_hu, seed)
+        console.print(f"Look at {escape(str(page))}", soft_wrap=True)
+
+
+def _read_real(paths: tuple[Path, ...]) -> list[np.ndarray]:
+    """Read real crops at 1 mm; what is no image in HU, as masks beside images are not, is passed over and named."""
+    images = []
+    for path in paths:
+        files = scan_images(path, path).files if path.is_dir() else list_images(path)
+        for file in files.values():
+            try:
+                images.append(resample(read_image(file, hu_offset=stated_hu_offset(path))).hu)
+            except InputError as error:
+                console.print(f"Passed over: {escape(str(error))}", soft_wrap=True)
+    if paths and not images:
+        raise InputError(f"there is no image in HU in {', '.join(map(str, paths))}; name coronal CT crops")
+    return images

@@ -44,5 +44,10 @@ def write_predictions_page(path: Path, rows: Sequence[Mapping[str, Any]]) -> Non
     _render(path, "predictions.html", rows=sorted(rows, key=lambda row: row["note"] == ""))
 
 
+def write_preview_page(path: Path, **values: Any) -> None:
+    """Write the page of simulated and real crops from what `write_preview` gathers."""
+    _render(path, "preview.html", **values)
+
+
 def _render(path: Path, template: str, **values: Any) -> None:
     write(path, _TEMPLATES.get_template(template).render(version=kcseg.__version__, **values))

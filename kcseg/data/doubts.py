@@ -15,7 +15,7 @@ from kcseg.files import sha256
 # Our choice: what a coronal CT through a kidney and its cortex hardly shows.
 LEAST_FAT_HU = -50.0
 AREA_FACTOR = 3.0
-THICKNESS_MM = 30.0
+THICKNESS_MM = 40.0
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ def test_faults_come_at_their_rates(cases):
     vessels = np.zeros_like(truth)
     vessels[30:33, 20:24] = True
     planted = [annotate(truth, vessels, np.random.default_rng(seed))[1] for seed in range(400)]
-    for name in ("vessels_included", "far_too_wide"):
+    for name in ("vessels_included", "columns_merged", "sheets_joined", "far_too_wide"):
         share = np.mean([name in faults for faults in planted])
         assert share == pytest.approx(getattr(FaultRates(), name), abs=0.07)
 

@@ -47,6 +47,7 @@ def run_challenge(
     *,
     data: Path | None = None,
     members: Collection[int] = (),
+    pretrained: Path | None = None,
     force: bool = False,
     watcher: Watcher | None = None,
 ) -> Evaluation | None:
@@ -56,6 +57,7 @@ def run_challenge(
         folder: the run folder.
         config: the method; `config.simulation` matters only without `data`.
         data: a challenge folder; None simulates one in `challenge/` inside the run folder.
+        pretrained: weights that every member starts from, as `kcseg pretrain` writes them.
         members: train these alone and stop there, so that several machines can share a run.
         force: replace an earlier run.
         watcher: is told of the progress.
@@ -78,7 +80,7 @@ def run_challenge(
             remove_run(folder, keep_challenge=data is not None)
         challenge = data or _simulate(folder / "challenge", config.simulation, watcher)
         batch = batch or training_batch(challenge)
-        run = open_run(folder, batch, config)
+        run = open_run(folder, batch, config, pretrained)
         train_members(run, batch, sorted(members) or config.member_numbers, watcher.trained)
         if members:
             return None

@@ -21,6 +21,9 @@ from kcseg.files import read_json
     "--config", "config_path", type=click.Path(path_type=Path), help="JSON that changes the preset."
 )
 @click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder.  [default: runs/PRESET]")
+@click.option(
+    "--pretrained", type=click.Path(path_type=Path), help="Weights to start from, of kcseg pretrain."
+)
 @click.option("--member", "members", type=int, multiple=True, help="Train only this member; may be repeated.")
 @click.option("--force", is_flag=True, help="Replace the run in the folder.")
 def train(
@@ -28,6 +31,7 @@ def train(
     preset: str,
     config_path: Path | None,
     folder: Path | None,
+    pretrained: Path | None,
     members: tuple[int, ...],
     force: bool,
 ) -> None:
@@ -48,6 +52,7 @@ def train(
             config,
             data=data,
             members=members,
+            pretrained=pretrained,
             force=force,
             watcher=ProgressWatcher(bars, members or config.member_numbers),
         )

@@ -1,51 +1,53 @@
 """Training and validation batches as tf.data, each a function of its step and the seed alone."""
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 import tensorflow as tf
 
 from kcseg.config import Config
 from kcseg.data.augment import Augmenter
 from kcseg.data.batch import Batch
+from kcseg.data.coco import UNKNOWN, CocoPersons
 from kcseg.data.window import AIR_HU, stack, window
 
 
-class TrainingSteps:
+class Steps(ABC):
     """The endless stream of training batches; any step can be asked for, which is what makes training resumable.
 
     The images are dealt in a new random order each time all have been seen, and no batch is ever smaller than
     `batch_size`: a batch may begin with the last images of one order and end with the first of the next.
     """
 
-    def __init__(self, batch: Batch, config: Config, *, seed: int):
-        if batch.masks is None:
-            raise ValueError("training needs masks")
-        self._images = window(stack(batch.images, AIR_HU), config.image.window_hu)
-        self._masks = stack(batch.masks, False).astype(np.uint8)
-        self._augmenter = Augmenter(config.augmentation)
+    def __init__(self, count: int, size: tuple[int, int], config: Config, seed: int):
+        self._count = count
+        self._size = size
         self._batch_size = config.training.batch_size
+        self._augmenter = Augmenter(config.augmentation)
         self._seed = seed
 
     @property
     def per_epoch(self) -> int:
         """Steps in which every image is seen once, rounded up."""
-        return -(-len(self._images) // self._batch_size)
+        return -(-self._count // self._batch_size)
 
     def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return images and masks of a step, float32 (batch_size, height, width, 1) in [0, 1] each."""
+        """Return images and references of a step, float32 (batch_size, height, width, 1) each, images in [0, 1]."""
         position = int(step) * self._batch_size + np.arange(self._batch_size)
         chosen = [
-            self._order(int(round))[place]
-            for round, place in zip(*divmod(position, len(self._images)), strict=True)
+            int(self._order(int(round))[place])
+            for round, place in zip(*divmod(position, self._count), strict=True)
         ]
-        images, masks = self._augmenter(
-            self._images[chosen], self._masks[chosen], seed=_seed(self._seed, 1, int(step))
-        )
-        return images[..., np.newaxis], masks[..., np.newaxis].astype(np.float32)
+        images, labels = self._augmenter(*self._take(chosen, int(step)), seed=_seed(self._seed, 1, int(step)))
+        return images[..., np.newaxis], _as_reference(labels)
+
+    @abstractmethod
+    def _take(self, chosen: list[int], step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the images by number, float32 in [0, 1], and their labels, uint8; (batch_size, height, width) each."""
 
     def dataset(self, first: int, last: int) -> tf.data.Dataset:
         """Return the steps from `first` up to `last`, prepared ahead of the training step that takes them."""
-        _, height, width = self._images.shape
-        both = tf.TensorSpec((self._batch_size, height, width, 1), tf.float32)
+        both = tf.TensorSpec((self._batch_size, *self._size, 1), tf.float32)
         # a generator and not a map: tf.data runs maps in several threads when it sees fit, the augmenter stands one
         steps = tf.data.Dataset.from_generator(
             lambda: map(self, range(first, last)), output_signature=(both, both)
@@ -53,7 +55,53 @@ class TrainingSteps:
         return steps.prefetch(2)
 
     def _order(self, round: int) -> np.ndarray:
-        return np.random.default_rng([self._seed, 0, round]).permutation(len(self._images))
+        return np.random.default_rng([self._seed, 0, round]).permutation(self._count)
+
+
+class TrainingSteps(Steps):
+    """Images of the challenge and their references."""
+
+    def __init__(self, batch: Batch, config: Config, *, seed: int):
+        if batch.masks is None:
+            raise ValueError("training needs masks")
+        self._images = window(stack(batch.images, AIR_HU), config.image.window_hu)
+        self._masks = stack(batch.masks, False).astype(np.uint8)
+        super().__init__(len(batch), self._images.shape[1:], config, seed)
+
+    def _take(self, chosen: list[int], step: int) -> tuple[np.ndarray, np.ndarray]:
+        return self._images[chosen], self._masks[chosen]
+
+
+class PersonSteps(Steps):
+    """Crops of COCO persons, read from disk as they are needed; a crowd's pixels are unknown to loss and Dice."""
+
+    def __init__(self, persons: CocoPersons, config: Config, *, seed: int):
+        self._persons = persons
+        self._pretraining = config.pretraining
+        super().__init__(len(persons), (config.pretraining.size_px,) * 2, config, seed)
+
+    @property
+    def per_epoch(self) -> int:
+        """As many steps as the configuration says: an epoch is what a kill can cost, and COCO is large."""
+        return self._pretraining.steps_per_epoch
+
+    def _take(self, chosen: list[int], step: int) -> tuple[np.ndarray, np.ndarray]:
+        random = np.random.default_rng([self._seed, 2, step])
+        crops = [self._persons.crop(index, self._pretraining, random) for index in chosen]
+        images, labels = zip(*crops, strict=True)
+        return np.stack(images), np.stack(labels)
+
+
+def person_validation(persons: CocoPersons, config: Config) -> tf.data.Dataset:
+    """Return a fixed choice of crops, as `PersonSteps` delivers them but unchanged."""
+    count = min(config.pretraining.validation_crops, 4 * len(persons))
+    random = np.random.default_rng([config.seed, 3])
+    crops = [
+        persons.crop(index % len(persons), config.pretraining, random) for index in random.permutation(count)
+    ]
+    images, labels = (np.stack(part) for part in zip(*crops, strict=True))
+    dataset = tf.data.Dataset.from_tensor_slices((images[..., np.newaxis], _as_reference(labels)))
+    return dataset.batch(config.training.batch_size).prefetch(1)
 
 
 def validation_dataset(batch: Batch, config: Config) -> tf.data.Dataset:
@@ -64,6 +112,11 @@ def validation_dataset(batch: Batch, config: Config) -> tf.data.Dataset:
     masks = stack(batch.masks, False).astype(np.float32)
     dataset = tf.data.Dataset.from_tensor_slices((images[..., np.newaxis], masks[..., np.newaxis]))
     return dataset.batch(config.training.batch_size).prefetch(1)
+
+
+def _as_reference(labels: np.ndarray) -> np.ndarray:
+    """Return labels as float32 with a channel; what is unknown is negative, as `losses.where_known` expects."""
+    return np.where(labels == UNKNOWN, -1.0, labels)[..., np.newaxis].astype(np.float32)
 
 
 def _seed(*parts: int) -> int:

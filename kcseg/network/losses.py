@@ -1,5 +1,6 @@
 """What training lowers, and the Dice it watches."""
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -33,6 +34,17 @@ LOSSES: dict[str, Loss] = {
 def dice(reference: KerasTensor, soft_mask: KerasTensor) -> KerasTensor:
     """Dice of each mask cut at 0.5, (batch,): the challenge's score (paper). Two empty masks score 1 (our choice)."""
     return _dice(reference, ops.cast(soft_mask > 0.5, reference.dtype), smooth=keras.config.epsilon())
+
+
+def where_known(measure: Loss) -> Loss:
+    """Return a loss or Dice that leaves pixels with a negative reference out: they count as rightly left empty."""
+
+    @functools.wraps(measure)
+    def known(reference: KerasTensor, soft_mask: KerasTensor) -> KerasTensor:
+        is_known = ops.cast(reference >= 0, soft_mask.dtype)
+        return measure(reference * is_known, soft_mask * is_known)
+
+    return known
 
 
 def _dice(reference: KerasTensor, mask: KerasTensor, smooth: float) -> KerasTensor:

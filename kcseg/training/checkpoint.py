@@ -1,4 +1,4 @@
-"""The state of a half-finished training in one file, replaced as a whole after every epoch."""
+"""Weights as arrays in one file each: the state of a half-finished training, and what pre-training hands over."""
 
 import io
 import json
@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+import keras
 import numpy as np
 
+from kcseg.config import NetworkConfig
 from kcseg.errors import InputError
 from kcseg.files import write
+from kcseg.network.unet import build_unet
 
 
 @dataclass
@@ -46,6 +49,45 @@ def save_state(path: Path, state: TrainingState) -> None:
         np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
 
     write(path, save)
+
+
+def save_pretrained(path: Path, network: keras.Model) -> None:
+    """Write a network's weights by variable path, for other networks to start from."""
+    arrays = {variable.path: keras.ops.convert_to_numpy(variable) for variable in network.variables}
+    write(path, lambda file: np.savez(file, **arrays))
+
+
+def load_pretrained(path: Path, config: NetworkConfig) -> dict[str, np.ndarray]:
+    """Read pre-trained weights for a network, all but those of its head, which begins anew.
+
+    Raises:
+        InputError: no such file, a damaged one, or weights of another network: the first layer that differs is named.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} holds no pre-trained weights ({error}); name what kcseg pretrain wrote"
+        ) from error
+    start = {}
+    for variable in build_unet(config, seed=0).variables:
+        layer, shape = variable.path.rsplit("/", 1)[0], tuple(variable.shape)
+        if layer == "soft_mask":
+            continue
+        if variable.path not in found or found[variable.path].shape != shape:
+            got = found[variable.path].shape if variable.path in found else "no such layer"
+            raise InputError(
+                f"{path} was trained with another network: {layer} is {shape} here and {got} there; "
+                "pre-train with the same preset and configuration"
+            )
+        start[variable.path] = found.pop(variable.path)
+    if further := [name for name in found if not name.startswith("soft_mask/")]:
+        raise InputError(
+            f"{path} was trained with another network: it has a layer {further[0].rsplit('/', 1)[0]} that is not here; "
+            "pre-train with the same preset and configuration"
+        )
+    return start
 
 
 def load_state(path: Path) -> TrainingState:

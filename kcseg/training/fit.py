@@ -1,18 +1,18 @@
 """Training one network: resumable after every epoch, ending with the same bytes however often it was killed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from kcseg.config import Config, TrainingConfig
-from kcseg.data.batch import Batch
-from kcseg.data.pipeline import TrainingSteps, validation_dataset
+from kcseg.data.pipeline import Steps
 from kcseg.errors import InputError
 from kcseg.files import write_csv
-from kcseg.network.losses import LOSSES, dice
+from kcseg.network.losses import LOSSES, dice, where_known
 from kcseg.network.unet import build_unet
 from kcseg.training.checkpoint import TrainingState, load_state, save_state
 
@@ -21,26 +21,38 @@ OnStep = Callable[[int, int, float], None]  # steps done, steps at most, best Di
 
 def fit_network(
     folder: Path,
-    train: Batch,
-    validation: Batch | None,
+    steps: Steps,
+    validation: tf.data.Dataset | None,
     config: Config,
     *,
     seed: int,
+    start: Mapping[str, np.ndarray] | None = None,
     on_step: OnStep = lambda done, total, best: None,
 ) -> tuple[keras.Model, TrainingState]:
     """Train a network, or go on where an earlier call was cut off, and return it with its best weights.
 
     Writes `state.npz`, `history.csv` and a TensorBoard log to `folder`. The watched score is the Dice of
-    `validation`, or of the training batches where there is none. Batches hold images and masks (height, width).
-    Source: Adam, rate and batch size are the paper's; see `TrainingConfig` for our choices.
+    `validation`, or of the training batches where there is none. Source: Adam, rate and batch size are the paper's;
+    see `TrainingConfig` for our choices.
+
+    Args:
+        folder: of the network.
+        steps: the training batches.
+        validation: images and references, float32 (batch, height, width, 1), or None.
+        config: network and training.
+        seed: of the random weights and of all that is drawn.
+        start: pre-trained weights by variable path (`load_pretrained`), which replace the random ones.
+        on_step: told of every step.
 
     Raises:
         InputError: the loss stopped being a number, or the resume state is damaged.
     """
     tf.config.experimental.enable_op_determinism()  # kernels that may sum in any order would change the bytes
-    steps = TrainingSteps(train, config, seed=seed)
     epochs = config.training.maximum_epochs
     network = compiled_network(config, steps.per_epoch, seed)
+    for variable in network.variables:
+        if start and variable.path in start:
+            variable.assign(start[variable.path])
     keeper = Keeper(folder, config.training, "dice" if validation is None else "val_dice", on_step)
     keeper.set_model(network)
     state = keeper.restore()
@@ -50,7 +62,7 @@ def fit_network(
             steps_per_epoch=steps.per_epoch,
             initial_epoch=state.epoch,
             epochs=epochs,
-            validation_data=None if validation is None else validation_dataset(validation, config),
+            validation_data=validation,
             callbacks=[keeper, keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False)],
             shuffle=False,
             verbose=0,
@@ -70,7 +82,10 @@ def compiled_network(config: Config, steps_per_epoch: int, seed: int) -> keras.M
     network = build_unet(config.network, seed=seed)
     # compiling with XLA is slower than oneDNN's kernels on CPUs
     network.compile(
-        keras.optimizers.Adam(rate), LOSSES[config.training.loss], metrics=[dice], jit_compile=False
+        keras.optimizers.Adam(rate),
+        where_known(LOSSES[config.training.loss]),
+        metrics=[where_known(dice)],
+        jit_compile=False,
     )
     network.optimizer.build(network.trainable_variables)
     return network

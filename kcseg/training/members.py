@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 
 from kcseg.data.batch import Batch
+from kcseg.data.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import atomic_path, locked, read_json, remove_leftovers, sha256, write_json
 from kcseg.training.fit import fit_network
@@ -43,10 +44,11 @@ def _train_member(run: Run, member: Member, batch: Batch, on_step: OnMemberStep)
     held_out = frozenset(member.held_out)
     network, state = fit_network(
         folder,
-        batch.select(frozenset(batch.ids) - held_out),
-        batch.select(held_out) if held_out else None,
+        TrainingSteps(batch.select(frozenset(batch.ids) - held_out), run.config, seed=member.seed),
+        validation_dataset(batch.select(held_out), run.config) if held_out else None,
         run.config,
         seed=member.seed,
+        start=run.pretrained(),
         on_step=lambda done, total, best: on_step(member.number, done, total, best),
     )
     with atomic_path(run.weights_path(member.number)) as path:

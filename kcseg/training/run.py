@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from kcseg.config import Config, from_json, to_json
 from kcseg.data.batch import Batch
 from kcseg.data.folds import random_folds
 from kcseg.data.simulation.challenge import is_simulated
 from kcseg.errors import InputError
-from kcseg.files import locked, read_json, remove, sha256, write_json
+from kcseg.files import locked, read_json, remove, sha256, write, write_json
 from kcseg.network.unet import build_unet
+from kcseg.training.checkpoint import load_pretrained
 
 MODEL_NAME = "kcseg"
+PRETRAINED_NAME = "pretrained.npz"
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,19 @@ class Run:
         """The report, written last: a run that has one is finished."""
         return self.folder / "report.html"
 
+    def pretrained(self) -> dict[str, np.ndarray] | None:
+        """Return the weights every member starts from; None where they start at random.
+
+        Raises:
+            InputError: they do not fit the network, or are not those the run was started with.
+        """
+        if not (stated := read_json(self.folder / "data.json").get("pretrained_sha256")):
+            return None
+        path = self.folder / PRETRAINED_NAME
+        if not path.exists() or sha256(path) != stated:
+            raise InputError(f"{path} is missing or not what the run was started with; start the run anew")
+        return load_pretrained(path, self.config.network)
+
     def load_network(self, number: int) -> keras.Model:
         """Build a member's network and give it its weights.
 
@@ -91,13 +107,14 @@ def plan_members(ids: tuple[str, ...], config: Config) -> tuple[Member, ...]:
     )
 
 
-def open_run(folder: Path, batch: Batch, config: Config) -> Run:
+def open_run(folder: Path, batch: Batch, config: Config, pretrained: Path | None = None) -> Run:
     """Start a run folder, or open the one an interrupted training left.
 
-    Writes `config.json`, `folds.json` and `data.json` to a new one.
+    Writes `config.json`, `folds.json` and `data.json` to a new one, and a copy of the pre-trained weights.
 
     Raises:
-        InputError: the folder holds a finished run, one with other settings or data, or something else.
+        InputError: the folder holds a finished run, one with other settings or data, or something else; the
+            pre-trained weights do not fit the network.
     """
     plan = plan_members(batch.ids, config)
     facts = {
@@ -105,16 +122,22 @@ def open_run(folder: Path, batch: Batch, config: Config) -> Run:
         "folds.json": {f"member-{member.number}": list(member.held_out) for member in plan},
         "data.json": {"images": len(batch), "sha256": batch.fingerprint()},
     }
+    if pretrained is not None:
+        load_pretrained(pretrained, config.network)
+        facts["data.json"] |= {"pretrained_sha256": sha256(pretrained)}
     run = Run(folder, config)
     if (folder / "config.json").exists():
         _refuse_other_run(run, facts)
         return run
     if folder.exists() and any(
-        path.name not in ("challenge", *facts) and not path.name.startswith(".") for path in folder.iterdir()
+        path.name not in ("challenge", PRETRAINED_NAME, *facts) and not path.name.startswith(".")
+        for path in folder.iterdir()
     ):
         raise InputError(
             f"{folder} holds files that are not a kcseg run; choose a new or empty folder with --run"
         )
+    if pretrained is not None:
+        write(folder / PRETRAINED_NAME, pretrained.read_bytes())
     # config.json last: its presence says that the other two are complete
     for name in reversed(facts):
         write_json(folder / name, facts[name])
@@ -140,7 +163,7 @@ def remove_run(folder: Path, *, keep_challenge: bool) -> None:
                 remove(folder / name)
             for member in members:
                 remove(member)
-            for name in ("config.json", "folds.json", "data.json"):
+            for name in ("config.json", "folds.json", "data.json", PRETRAINED_NAME):
                 remove(folder / name)
     if not keep_challenge and is_simulated(folder / "challenge"):
         remove(folder / "challenge")

@@ -1,7 +1,8 @@
+import keras
 import numpy as np
 import pytest
 
-from kcseg.network.losses import LOSSES, binary_crossentropy, dice, soft_dice_loss
+from kcseg.network.losses import LOSSES, binary_crossentropy, dice, soft_dice_loss, where_known
 from kcseg.results import scores
 
 
@@ -41,3 +42,20 @@ def test_every_loss_prefers_the_right_mask(name, pair):
     reference, _ = pair
     right, wrong = np.clip(reference, 0.1, 0.9), np.clip(1 - reference, 0.1, 0.9)
     assert np.all(np.asarray(LOSSES[name](reference, right)) < np.asarray(LOSSES[name](reference, wrong)))
+
+
+def test_unknown_pixels_count_for_nothing():
+    reference = np.zeros((2, 4, 4, 1), np.float32)
+    reference[:, :2] = 1
+    soft_mask = np.random.default_rng(0).uniform(0.1, 0.9, reference.shape).astype(np.float32)
+    unknown = reference.copy()
+    unknown[:, :, 3] = -1
+    other = soft_mask.copy()
+    other[:, :, 3] = 0.5
+    for measure in (*LOSSES.values(), dice):
+        found = keras.ops.convert_to_numpy(where_known(measure)(unknown, soft_mask))
+        np.testing.assert_allclose(found, keras.ops.convert_to_numpy(where_known(measure)(unknown, other)))
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(where_known(measure)(reference, soft_mask)),
+            keras.ops.convert_to_numpy(measure(reference, soft_mask)),
+        )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kcseg.data.folds import random_folds
+from kcseg.data.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import read_csv
 from kcseg.training.fit import fit_network
@@ -22,8 +23,8 @@ def fit(folder, rings, config, *, validate=True, cut_after=None):
 
     return fit_network(
         folder,
-        rings.select(frozenset(rings.ids) - frozenset(held_out)),
-        rings.select(held_out) if validate else None,
+        TrainingSteps(rings.select(frozenset(rings.ids) - frozenset(held_out)), config, seed=3),
+        validation_dataset(rings.select(held_out), config) if validate else None,
         config,
         seed=3,
         on_step=on_step,

@@ -1,0 +1,51 @@
+"""kcseg pretrain: weights to start from, learned on COCO persons."""
+
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from kcseg.cli.console import console, progress_bars, quiet_import
+from kcseg.config import PRESETS, from_json
+from kcseg.files import read_json
+
+
+@click.command()
+@click.option("--coco", type=click.Path(path_type=Path), required=True, help="Folder in COCO's 2017 layout.")
+@click.option("--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True)
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), help="JSON that changes the preset."
+)
+@click.option(
+    "--run", "folder", type=click.Path(path_type=Path), required=True, help="Folder for the weights."
+)
+def pretrain(coco: Path, preset: str, config_path: Path | None, folder: Path) -> None:
+    """Train the network on COCO persons, for kcseg-train --pretrained.
+
+    Preset and configuration have to be those of the training that starts from the weights. Interrupted, the same
+    command goes on and ends with the same weights.
+    """
+    config = PRESETS[preset]
+    if config_path:
+        config = from_json(read_json(config_path), str(config_path), base=config)
+    with quiet_import():
+        from kcseg.results.pretraining import report_pretraining
+        from kcseg.training import pretrain as training
+
+    with progress_bars() as bars:
+        task = bars.add_task("pre-training", note="")
+        train, validation = training.pretrain(
+            folder,
+            coco,
+            config,
+            on_step=lambda done, total, best: bars.update(
+                task, completed=done, total=total, note=f"best Dice {best:.3f}" if best else ""
+            ),
+        )
+    for name, split in (("training", train), ("validation", validation)):
+        for reason, count in split.skipped.items():
+            if count:
+                console.print(f"Passed over in the {name} split: {count} {reason}")
+    page = report_pretraining(folder, config, train)
+    console.print(f"Weights in {escape(str(folder / 'pretrained.npz'))}", soft_wrap=True)
+    console.print(f"Look at {escape(str(page))}", soft_wrap=True)

@@ -1,0 +1,72 @@
+"""The page of a pre-training: crops as the network sees them, and how it learned."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from kcseg.config import Config, to_json
+from kcseg.data.coco import PERSON, UNKNOWN, CocoPersons
+from kcseg.files import read_csv, read_json
+from kcseg.results.figures import save_figure, training_figure
+from kcseg.results.report import write_report
+
+_SHOWN = 12
+
+
+def report_pretraining(folder: Path, config: Config, persons: CocoPersons) -> Path:
+    """Write `figures/crops.png`, `figures/training.png` and `report.html` for a finished pre-training."""
+    random = np.random.default_rng(config.seed)
+    order = random.permutation(len(persons))
+    crops = [
+        persons.crop(int(order[number % len(order)]), config.pretraining, random) for number in range(_SHOWN)
+    ]
+    figures = folder / "figures"
+    save_figure(figures / "crops.png", crops_figure(crops))
+    history = [
+        {name: float(value) for name, value in row.items()} for row in read_csv(folder / "history.csv")
+    ]
+    save_figure(figures / "training.png", training_figure({"COCO persons": history}))
+    result = read_json(folder / "result.json")
+    skipped = {
+        reason: count for split in result["skipped"].values() for reason, count in split.items() if count
+    }
+    write_report(
+        folder / "report.html",
+        title="Pre-training on COCO persons",
+        facts={
+            "images with persons": f"{result['images']['train']} for training, {result['images']['val']} held out",
+            "Dice on held-out crops": f"{result['validation_dice']:.3f}, epoch {result['best_epoch']}",
+            "passed over": ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "nothing",
+            "weights": f"pretrained.npz, SHA-256 {result['sha256']}",
+        },
+        scores=[],
+        members=[],
+        figures=[
+            (
+                figures / "crops.png",
+                "Crops as the network sees them; persons in blue, crowds, left out, in red.",
+            ),
+            (figures / "training.png", "Dice on held-out crops and training loss."),
+        ],
+        config=to_json(config),
+    )
+    return folder / "report.html"
+
+
+def crops_figure(crops: Sequence[tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Draw grey crops, float32 (size, size) in [0, 1], with their labels, uint8: persons blue, unknown red."""
+    columns = 6
+    rows = -(-len(crops) // columns)
+    figure = Figure(figsize=(2.2 * columns, 2.2 * rows), layout="constrained")
+    for place, (grey, labels) in enumerate(crops, start=1):
+        picture = np.repeat(grey[..., np.newaxis], 3, axis=-1)
+        for value, colour in ((PERSON, (0.12, 0.35, 1.0)), (UNKNOWN, (1.0, 0.15, 0.15))):
+            picture = np.where(
+                (labels == value)[..., np.newaxis], 0.5 * picture + 0.5 * np.array(colour), picture
+            )
+        axes = figure.add_subplot(rows, columns, place)
+        axes.imshow(picture, interpolation="nearest")
+        axes.set_axis_off()
+    return figure

@@ -1,0 +1,100 @@
+"""Pre-training on COCO persons (paper): the same U-Net first learns to segment people."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+
+from kcseg.config import Config, to_json
+from kcseg.data.coco import CocoPersons
+from kcseg.data.pipeline import PersonSteps, person_validation
+from kcseg.errors import InputError
+from kcseg.files import locked, read_json, remove_leftovers, sha256, write_json
+from kcseg.training.checkpoint import TrainingState, save_pretrained
+from kcseg.training.fit import OnStep, fit_network
+from kcseg.training.run import PRETRAINED_NAME
+
+_SETTINGS, _RESULT = "pretraining.json", "result.json"
+
+
+def pretrain(
+    folder: Path,
+    coco: Path,
+    config: Config,
+    *,
+    on_step: OnStep = lambda done, total, best: None,
+) -> tuple[CocoPersons, CocoPersons]:
+    """Train one network on COCO persons, or go on where an earlier call was cut off.
+
+    Writes `pretrained.npz`, the weights by variable path, which `kcseg-train --pretrained` takes, besides
+    `history.csv`, a TensorBoard log, `pretraining.json` (what was asked for) and `result.json`.
+
+    Args:
+        folder: the run folder.
+        coco: a folder in COCO's layout with its 2017 training and validation splits.
+        config: network, training, augmentation and `pretraining`.
+        on_step: told of every step.
+
+    Returns:
+        The training and the validation split, with the counts of what was passed over.
+
+    Raises:
+        InputError: unusable data, or the folder holds something else, a finished or another pre-training.
+    """
+    train, validation = CocoPersons(coco, "train"), CocoPersons(coco, "val")
+    facts = {
+        "config": to_json(config),
+        "annotations_sha256": [
+            sha256(coco / "annotations" / f"instances_{split}2017.json") for split in ("train", "val")
+        ],
+    }
+    _require_own(folder, facts)
+    with locked(folder):
+        remove_leftovers(folder)
+        write_json(folder / _SETTINGS, facts)
+        pretraining = replace(
+            config.training,
+            maximum_epochs=config.pretraining.maximum_epochs,
+            patience_epochs=config.pretraining.maximum_epochs,
+        )
+        settings = replace(config, training=pretraining)
+        network, state = fit_network(
+            folder,
+            PersonSteps(train, settings, seed=config.seed),
+            person_validation(validation, settings),
+            settings,
+            seed=config.seed,
+            on_step=on_step,
+        )
+        save_pretrained(folder / PRETRAINED_NAME, network)
+        write_json(folder / _RESULT, _result(folder, state, train, validation))
+        (folder / "state.npz").unlink(missing_ok=True)
+    keras.backend.clear_session(free_memory=True)
+    return train, validation
+
+
+def _result(
+    folder: Path, state: TrainingState, train: CocoPersons, validation: CocoPersons
+) -> dict[str, object]:
+    return {
+        "validation_dice": state.best_score,
+        "best_epoch": state.best_epoch + 1,
+        "epochs": state.epoch,
+        "sha256": sha256(folder / PRETRAINED_NAME),
+        "images": {"train": len(train), "val": len(validation)},
+        "skipped": {"train": dict(train.skipped), "val": dict(validation.skipped)},
+    }
+
+
+def _require_own(folder: Path, facts: Mapping[str, object]) -> None:
+    if (folder / _RESULT).exists():
+        raise InputError(f"{folder} holds a finished pre-training; choose another folder with --run")
+    if (folder / _SETTINGS).exists():
+        if read_json(folder / _SETTINGS) != facts:
+            raise InputError(
+                f"{folder / _SETTINGS} says that the pre-training there was started with other settings or data; "
+                "choose another folder with --run"
+            )
+    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise InputError(f"{folder} is not empty; choose a new or empty folder with --run")

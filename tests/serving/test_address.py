@@ -38,5 +38,5 @@ def test_addresses_are_understood(text, expected):
     ],
 )
 def test_anything_else_is_an_error_that_shows_an_address(text):
-    with pytest.raises(InputError, match="8501|8500"):
+    with pytest.raises(InputError, match=r"8501|8500"):
         parse_address(text)

@@ -53,7 +53,7 @@ def test_nobody_there_is_said_after_a_bounded_time():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     start = time.perf_counter()
-    with pytest.raises(InputError, match=f"nobody answers at http://127.0.0.1:{port}.*check the address"):
+    with pytest.raises(InputError, match=rf"nobody answers at http://127.0.0.1:{port}.*check the address"):
         Ensemble.connect(f"http://127.0.0.1:{port}/v1/models/kcseg")
     assert 1 < time.perf_counter() - start < 20
 
@@ -71,7 +71,7 @@ def test_a_busy_server_is_asked_again(stub):
 def test_a_server_that_stays_busy_is_given_up_with_its_reason(stub):
     stub.answers += [METADATA, (429, '{"error": "the queue is full"}')]
     ensemble = Ensemble.connect(stub.address)
-    with pytest.raises(InputError, match="overloaded .the queue is full"):
+    with pytest.raises(InputError, match=r"overloaded .the queue is full"):
         ensemble.segment(IMAGE)
     assert len(stub.asked) == 1 + 5
 
@@ -108,7 +108,7 @@ def test_another_kind_of_server_is_told_apart(stub, answer):
 def test_another_kind_of_model_is_told_apart(stub):
     other = {"serving_default": {"outputs": {"y": {}}}}
     stub.answers.append((200, json.dumps({"metadata": {"signature_def": {"signature_def": other}}})))
-    with pytest.raises(InputError, match="no kcseg ensemble: .*lacks disagreement, mask, probability"):
+    with pytest.raises(InputError, match=r"no kcseg ensemble: .*lacks disagreement, mask, probability"):
         Ensemble.connect(stub.address)
 
 
@@ -121,7 +121,7 @@ def test_an_answer_that_is_none_is_told_apart(stub, body):
 
 def test_a_refusal_comes_with_the_servers_reason(stub):
     stub.answers += [METADATA, (400, '{"error": "too large"}')]
-    with pytest.raises(InputError, match="refused the request .too large"):
+    with pytest.raises(InputError, match=r"refused the request .too large"):
         Ensemble.connect(stub.address).segment(IMAGE)
 
 

@@ -71,7 +71,7 @@ def test_a_busy_server_is_asked_again(stub, code):
 def test_a_server_that_stays_busy_is_given_up_with_its_reason(stub):
     address, answers, asked = stub
     answers.append(refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "the queue is full"))
-    with pytest.raises(InputError, match="overloaded .the queue is full"):
+    with pytest.raises(InputError, match=r"overloaded .the queue is full"):
         Ensemble.connect(address).segment(IMAGE)
     assert len(asked) == 5
 
@@ -87,7 +87,7 @@ def test_a_slow_server_is_said_to_be_slow(stub):
 def test_a_refusal_comes_with_the_servers_reason(stub):
     address, answers, asked = stub
     answers.append(refuse(grpc.StatusCode.INVALID_ARGUMENT, "too large"))
-    with pytest.raises(InputError, match="refused the request .too large"):
+    with pytest.raises(InputError, match=r"refused the request .too large"):
         Ensemble.connect(address).segment(IMAGE)
     assert len(asked) == 1
 

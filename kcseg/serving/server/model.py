@@ -25,16 +25,23 @@ class ServedModel:
     """
 
     def __init__(self, path: Path, name: str):
-        """Load the newest version in a run folder or an exported model.
+        """Find the versions in a run folder or an exported model, without loading one.
 
         Raises:
-            InputError: none is there, or none of them can be loaded.
+            InputError: none is there.
         """
         self.name = name
         self._folder = find_versions(path)
         self._current: Servable | None = None
         self._states: dict[int, ModelVersionStatus] = {}
         self._broken: dict[int, _Fingerprint] = {}
+
+    def load(self) -> None:
+        """Load the newest version that can be.
+
+        Raises:
+            InputError: none of them can.
+        """
         self.look_for_versions()
         if self._current is None:
             newest = versions(self._folder)[-1]

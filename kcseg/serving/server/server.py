@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -57,16 +57,20 @@ class Server:
         self._model = ServedModel(path, name)
         self._poll_s = poll_s
         queue, metrics = Queue(running, waiting), Metrics(name)
-        self._socket = _listen(host, port)
-        self._grpc = grpc_server(self._model, queue, metrics)
         shown = f"[{host}]" if ":" in host else host
-        try:
-            grpc_port = self._grpc.add_insecure_port(f"{shown}:{grpc_port}")
-        except RuntimeError as error:
-            self._socket.close()
-            raise InputError(
-                f"cannot listen on {shown}:{grpc_port}; choose another port with --grpc-port"
-            ) from error
+        with ExitStack() as taken:
+            self._socket = taken.enter_context(_bound(host, port))
+            self._grpc = grpc_server(self._model, queue, metrics)
+            taken.callback(self._grpc.stop, None)
+            try:
+                grpc_port = self._grpc.add_insecure_port(f"{shown}:{grpc_port}")
+            except RuntimeError as error:
+                raise InputError(
+                    f"cannot listen on {shown}:{grpc_port}; choose another port with --grpc-port"
+                ) from error
+            self._model.load()  # after the ports, for it takes seconds
+            self._socket.listen(1024)  # so that who comes before run() waits for it
+            taken.pop_all()
         self._rest = uvicorn.Server(
             uvicorn.Config(
                 rest_app(self._model, queue, metrics),
@@ -116,9 +120,12 @@ class Server:
             self._socket.close()
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _bound(host: str, port: int) -> socket.socket:
+    taken = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server just stopped leaves its port so
     try:
-        return socket.create_server((host, port), family=family, backlog=1024)
-    except (OSError, OverflowError) as error:
+        taken.bind((host, port))
+    except OSError as error:
+        taken.close()
         raise InputError(f"cannot listen on {host}:{port} ({error}); choose another with --port") from error
+    return taken

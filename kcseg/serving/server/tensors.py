@@ -112,10 +112,12 @@ def _array(value: Any, spec: tf.TensorSpec, name: str) -> np.ndarray:
     if array.dtype.kind not in "iuf":
         raise invalid(f"Expected {name} to be numbers, got something else among them")
     check_shape(array.shape)
-    with np.errstate(over="ignore"):
-        converted = array.astype(spec.dtype.as_numpy_dtype)
-    if not (np.isfinite(array) <= np.isfinite(converted)).all():
-        raise invalid(f"Expected {name} to be {spec.dtype.name}, got a number out of its range")
+    wanted = np.dtype(spec.dtype.as_numpy_dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = array.astype(wanted)
+    kept = converted == array if wanted.kind in "iu" else np.isfinite(array) <= np.isfinite(converted)
+    if not np.all(kept):
+        raise invalid(f"Expected {name} to be {wanted.name}, got a number out of its range")
     return converted
 
 

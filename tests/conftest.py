@@ -1,6 +1,7 @@
 """Small data made for the tests, and the console kept quiet."""
 
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -71,3 +72,20 @@ def ring_challenge(tmp_path_factory):
             for identifier, array in zip(batch.ids, arrays, strict=True):
                 np.save(folder / name / kind / f"{identifier}.npy", array)
     return folder
+
+
+@pytest.fixture(scope="session")
+def exported(trained_run, tmp_path_factory):
+    """An exported model with the one version 1, which no test adds to."""
+    folder = tmp_path_factory.mktemp("export") / "kcseg"
+    shutil.copytree(trained_run.export_folder / "1", folder / "1")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(exported):
+    """A running server of that version, on free ports."""
+    from kcseg.serving.server.server import Server
+
+    with Server(exported, port=0, grpc_port=0).in_background() as server:
+        yield server

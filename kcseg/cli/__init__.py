@@ -9,6 +9,7 @@ from kcseg.cli.export import export
 from kcseg.cli.predict import predict
 from kcseg.cli.pretrain import pretrain
 from kcseg.cli.score import score
+from kcseg.cli.serve import serve
 from kcseg.cli.simulate import simulate
 from kcseg.cli.train import train
 
@@ -19,5 +20,5 @@ def main() -> None:
     """Find the renal cortex in coronal CT and measure it. Research software, not a medical device."""
 
 
-for command in (train, pretrain, export, predict, score, simulate, check):
+for command in (train, pretrain, export, predict, serve, score, simulate, check):
     main.add_command(command)

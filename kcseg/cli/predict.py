@@ -12,7 +12,7 @@ from kcseg.data.listing import list_images
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model")
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
 @click.option(
@@ -21,8 +21,12 @@ from kcseg.data.listing import list_images
     help="What to add to 16-bit PNG values to get HU, e.g. -1024; by default what batch.json says.",
 )
 @click.option("--force", is_flag=True, help="Write over earlier results.")
-def predict(model: Path, files: tuple[Path, ...], out: Path, hu_offset: int | None, force: bool) -> None:
-    """Segment FILES (images or folders of them) with MODEL, a run folder or an exported model."""
+def predict(model: str, files: tuple[Path, ...], out: Path, hu_offset: int | None, force: bool) -> None:
+    """Segment FILES (images or folders of them) with MODEL.
+
+    MODEL is a run folder, an exported model, or the address of one on TF Serving or 'kcseg serve':
+    http://HOST:8501/v1/models/kcseg or grpc://HOST:8500/kcseg.
+    """
     images = list_images(*files)
     if hu_offset is None and len(files) == 1:
         hu_offset = stated_hu_offset(files[0])
@@ -30,7 +34,7 @@ def predict(model: Path, files: tuple[Path, ...], out: Path, hu_offset: int | No
         from kcseg.results.predictions import predict_files
         from kcseg.serving.runner import Ensemble
 
-        ensemble = Ensemble.load(model)
+        ensemble = Ensemble.connect(model) if "://" in model else Ensemble.load(Path(model))
     with progress_bars() as bars:
         task = bars.add_task("segmenting", total=len(images), note="")
         rows = predict_files(

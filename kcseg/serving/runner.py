@@ -1,16 +1,20 @@
-"""The exported ensemble, ready to be asked."""
+"""The ensemble, ready to be asked: read from a folder, or reached at the address of a TF Serving server."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
-import tensorflow as tf
 
 from kcseg.errors import InputError
-from kcseg.serving.export import versions
-from kcseg.training.run import MODEL_NAME
+
+OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"serving_default": ("mask", "probability", "disagreement"), "members": ("soft_masks",)}
+)
+REQUEST_PIXELS = 1 << 20  # a request to a server: 28 crops of 192 x 192, about 20 MiB as JSON (our choice)
 
 
 @dataclass(frozen=True)
@@ -26,37 +30,70 @@ class Segmentation:
     disagreement: np.ndarray
 
 
-class Ensemble:
-    """Seven networks, their components and the median behind one call."""
+class Model(Protocol):
+    """Whoever runs the signatures of an exported ensemble: TensorFlow here, or a server elsewhere."""
 
-    def __init__(self, model: tf.Module):
-        self._model = model  # keeps the variables alive that the signatures use
-        self._segment = model.signatures["serving_default"]
-        self._members = model.signatures["members"]
+    def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return the outputs of a signature for images in HU, float32 (batch, height, width), none of them 0."""
+
+
+class Ensemble:
+    """Seven networks, their components and the median behind one call, wherever they run."""
+
+    def __init__(self, model: Model, *, request_pixels: int | None = None):
+        """Ask `model`, at most `request_pixels` at a time where given; a larger image goes alone."""
+        self._model = model
+        self._request_pixels = request_pixels
 
     @classmethod
     def load(cls, path: Path) -> "Ensemble":
-        """Load from a run folder, a model folder (its newest version) or one version.
+        """Load from a run folder, a model folder (its newest version) or one version; needs TensorFlow.
 
         Raises:
             InputError: no exported ensemble is there, or it cannot be read.
         """
-        folder = _find_model(path)
-        try:
-            return cls(tf.saved_model.load(str(folder)))
-        except (OSError, ValueError, KeyError, RuntimeError, AttributeError, tf.errors.OpError) as error:
-            raise InputError(
-                f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"
-            ) from error
+        from kcseg.serving.local import LocalModel, find_model
+
+        return cls(LocalModel(find_model(path)))
+
+    @classmethod
+    def connect(
+        cls, address: str, *, timeout_s: float = 60.0, request_pixels: int = REQUEST_PIXELS
+    ) -> "Ensemble":
+        """Reach an ensemble on TF Serving or `kcseg serve`; same calls, same answers as from its folder.
+
+        A server that is down, starting or overloaded is asked five times within about three seconds. Without a
+        version in the address, the newest answers, which may change between two requests of one call.
+
+        Args:
+            address: `http://HOST:8501/v1/models/kcseg` (TF Serving's REST API, needs no TensorFlow) or
+                `grpc://HOST:8500/kcseg` (about ten times less to send, needs the extra `kcseg[serve]`), either with
+                `/versions/N` behind; `https` and `grpcs` are encrypted. The model's name may be left out.
+            timeout_s: for one attempt at one request.
+            request_pixels: larger batches are split into requests of so many pixels; a larger image goes alone.
+
+        Raises:
+            InputError: no such address, nobody answers there, or it serves no kcseg ensemble of that name.
+        """
+        from kcseg.serving.address import parse_address
+
+        where = parse_address(address)
+        if where.is_grpc:
+            from kcseg.serving.rpc import RpcModel
+
+            return cls(RpcModel(where, timeout_s), request_pixels=request_pixels)
+        from kcseg.serving.rest import RestModel
+
+        return cls(RestModel(where, timeout_s), request_pixels=request_pixels)
 
     def segment(self, images_hu: np.ndarray) -> Segmentation:
-        """Segment images in HU, (batch, height, width), any size."""
-        found = self._segment(image=_as_images(images_hu))
-        return Segmentation(
-            mask=found["mask"].numpy().astype(bool),
-            probability=found["probability"].numpy(),
-            disagreement=found["disagreement"].numpy(),
-        )
+        """Segment images in HU, (batch, height, width), any size.
+
+        Raises:
+            InputError: images of another rank or without pixels; a server that does not answer, or not so.
+        """
+        found = self._ask("serving_default", images_hu)
+        return Segmentation(found["mask"].astype(bool), found["probability"], found["disagreement"])
 
     def segment_each(self, images_hu: Iterable[np.ndarray], batch_size: int = 8) -> Iterator[Segmentation]:
         """Segment images (height, width) one after the other, in order; only a batch is held in memory.
@@ -71,23 +108,59 @@ class Ensemble:
 
     def soft_masks(self, images_hu: np.ndarray) -> np.ndarray:
         """Return each member's soft mask after components, float32 (batch, members, height, width)."""
-        return self._members(image=_as_images(images_hu))["soft_masks"].numpy()
+        return self._ask("members", images_hu)["soft_masks"]
+
+    def _ask(self, signature: str, images_hu: np.ndarray) -> dict[str, np.ndarray]:
+        images = _as_images(images_hu)
+        # no JSON can say "no image of this size": a blank one is asked for, and its answer dropped
+        asked = images if len(images) else np.zeros((1, *images.shape[1:]), np.float32)
+        answers = []
+        for part in self._requests(asked):
+            answer = self._model(signature, part)
+            _check_answer(signature, answer, part.shape)
+            answers.append(answer)
+        return {
+            name: np.concatenate([answer[name] for answer in answers])[: len(images)]
+            for name in OUTPUTS[signature]
+        }
+
+    def _requests(self, images: np.ndarray) -> Iterator[np.ndarray]:
+        limit = self._request_pixels
+        count = max(1, limit // images[0].size) if limit else len(images)
+        for start in range(0, len(images), count):
+            yield images[start : start + count]
 
 
-def _as_images(images_hu: np.ndarray) -> tf.Tensor:
-    if np.ndim(images_hu) != 3:
-        raise InputError(f"expected images as (batch, height, width), got shape {np.shape(images_hu)}")
-    return tf.constant(images_hu, tf.float32)
+def check_signatures(where: object, found: Mapping[str, Collection[str]]) -> None:
+    """Refuse a model that lacks a signature of an exported ensemble, or one of its outputs.
+
+    Args:
+        where: the model's place, for the message.
+        found: the names of the outputs by signature.
+
+    Raises:
+        InputError: something is missing.
+    """
+    for signature, names in OUTPUTS.items():
+        missing = sorted(set(names) - set(found.get(signature, ())))
+        if missing:
+            raise InputError(
+                f"the model at {where} is no kcseg ensemble: its signature {signature!r} lacks {', '.join(missing)}; "
+                "serve a folder that 'kcseg export' wrote"
+            )
 
 
-def _find_model(path: Path) -> Path:
-    """Return the folder that holds the saved_model.pb meant by `path`."""
-    for folder in (path, path / "export" / MODEL_NAME):
-        if (folder / "saved_model.pb").is_file():
-            return folder
-        found = versions(folder)
-        if found:
-            return folder / str(found[-1])
-    if (path / "config.json").is_file():
-        raise InputError(f"{path} is a run that is not exported yet; run kcseg-train on it until it ends")
-    raise InputError(f"there is no exported ensemble in {path}; name a run folder or an exported model")
+def _check_answer(signature: str, answer: Mapping[str, np.ndarray], asked: tuple[int, ...]) -> None:
+    for name in OUTPUTS[signature]:
+        shape = answer[name].shape
+        if (shape[:1], shape[-2:]) != (asked[:1], asked[-2:]):
+            raise InputError(
+                f"the model answers images of shape {asked} with {name} of shape {shape}; export it anew"
+            )
+
+
+def _as_images(images_hu: np.ndarray) -> np.ndarray:
+    shape = np.shape(images_hu)
+    if len(shape) != 3 or 0 in shape[1:]:
+        raise InputError(f"expected images as (batch, height, width), got shape {shape}")
+    return np.asarray(images_hu, np.float32)

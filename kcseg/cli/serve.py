@@ -1,0 +1,50 @@
+"""kcseg serve: TF Serving's APIs over an exported ensemble, without Docker."""
+
+import logging
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from kcseg.cli.console import console, quiet_import
+from kcseg.errors import InputError
+
+
+@click.command()
+@click.argument("export", type=click.Path(path_type=Path))
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Where to listen; by default this machine alone."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8501,
+    show_default=True,
+    help="For REST; 0 takes a free one.",
+)
+@click.option(
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    default=8500,
+    show_default=True,
+    help="For gRPC; 0 takes a free one.",
+)
+def serve(export: Path, host: str, port: int, grpc_port: int) -> None:
+    """Serve EXPORT, a run folder or an exported model, over the REST and gRPC APIs of TF Serving.
+
+    For laptops, notebooks and tests; production is stock TF Serving with the same folder, as in deploy/. A newer
+    version dropped beside the old one takes over. SIGTERM and Ctrl-C finish what is in flight. There is no
+    encryption and no password: whoever reaches the port may ask.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("kcseg").setLevel(logging.INFO)
+    with quiet_import():
+        try:
+            from kcseg.serving.server.server import Server
+        except ImportError as error:
+            raise InputError(f"serving needs more libraries ({error}); pip install 'kcseg[serve]'") from error
+
+        server = Server(export, host=host, port=port, grpc_port=grpc_port)
+    console.print(f"Serving {escape(server.rest_address)} and {escape(server.grpc_address)}", soft_wrap=True)
+    server.run()
+    console.print("Stopped")

@@ -1,0 +1,66 @@
+"""An exported ensemble in a folder, run by TensorFlow."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from kcseg.errors import InputError
+from kcseg.serving.export import versions
+from kcseg.serving.runner import check_signatures
+from kcseg.training.run import MODEL_NAME
+
+
+class LocalModel:
+    """A SavedModel that `kcseg export` wrote, in this process's memory."""
+
+    def __init__(self, folder: Path):
+        """Load one version.
+
+        Raises:
+            InputError: it cannot be read, or is not an exported ensemble.
+        """
+        try:
+            self._model = tf.saved_model.load(str(folder))  # kept: it holds the variables the signatures use
+            self.signatures = dict(self._model.signatures)
+        except (OSError, ValueError, KeyError, RuntimeError, AttributeError, tf.errors.OpError) as error:
+            raise InputError(
+                f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"
+            ) from error
+        check_signatures(
+            folder, {name: function.structured_outputs for name, function in self.signatures.items()}
+        )
+
+    def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return a signature's outputs for images in HU, float32 (batch, height, width)."""
+        found = self.signatures[signature](image=tf.constant(images))
+        return {name: tensor.numpy() for name, tensor in found.items()}
+
+
+def find_versions(path: Path) -> Path:
+    """Return the folder of versions meant by `path`: a run folder, or an exported model.
+
+    Raises:
+        InputError: there is none.
+    """
+    for folder in (path, path / "export" / MODEL_NAME):
+        if versions(folder):
+            return folder
+    if (path / "config.json").is_file():
+        raise InputError(f"{path} is a run that is not exported yet; run kcseg-train on it until it ends")
+    if (path / "saved_model.pb").is_file():
+        raise InputError(f"{path} is one version; name the folder of all versions, {path.resolve().parent}")
+    raise InputError(f"there is no exported ensemble in {path}; name a run folder or an exported model")
+
+
+def find_model(path: Path) -> Path:
+    """Return the folder of one version meant by `path`: that version, or the newest of those found.
+
+    Raises:
+        InputError: there is none.
+    """
+    if (path / "saved_model.pb").is_file():
+        return path
+    folder = find_versions(path)
+    return folder / str(versions(folder)[-1])

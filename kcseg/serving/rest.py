@@ -1,0 +1,101 @@
+"""A served ensemble, asked over TF Serving's REST API; needs neither TensorFlow nor gRPC."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import urllib3
+
+from kcseg.errors import InputError
+from kcseg.serving.address import Address
+from kcseg.serving.runner import OUTPUTS, check_signatures
+
+# five attempts at most, the last after about three seconds of waiting; a request cut off is sent once more
+_RETRIES = urllib3.Retry(
+    total=4,
+    read=1,
+    backoff_factor=0.2,
+    status_forcelist=(429, 503),
+    allowed_methods=None,  # a prediction changes nothing, so it may be asked twice
+    raise_on_status=False,
+)
+
+
+class RestModel:
+    """An ensemble behind `http://HOST:8501/v1/models/NAME`.
+
+    JSON keeps every bit: a float32 is written with the digits of its double, which is read back as that float32.
+    """
+
+    def __init__(self, address: Address, timeout_s: float):
+        """Ask the server whether it serves an ensemble there.
+
+        Raises:
+            InputError: nobody answers, or not like TF Serving with a kcseg ensemble of that name and version.
+        """
+        self._address = address
+        self._timeout_s = timeout_s
+        self._pool = urllib3.PoolManager(
+            retries=_RETRIES, timeout=urllib3.Timeout(connect=min(timeout_s, 10.0), read=timeout_s)
+        )
+        try:
+            signatures = self._request("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
+            found = {name: list(signature.get("outputs", ())) for name, signature in signatures.items()}
+        except (KeyError, TypeError, AttributeError) as error:
+            raise self._unlike_tf_serving() from error
+        check_signatures(address, found)
+
+    def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return a signature's outputs for images in HU, float32 (batch, height, width)."""
+        answer = self._request(
+            "POST", ":predict", {"signature_name": signature, "inputs": {"image": images.tolist()}}
+        )
+        try:
+            outputs = answer["outputs"]
+            if not isinstance(outputs, dict):  # TF Serving leaves the name of an only output out
+                outputs = {OUTPUTS[signature][0]: outputs}
+            return {
+                name: np.array(outputs[name], np.uint8 if name == "mask" else np.float32)
+                for name in OUTPUTS[signature]
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise self._unlike_tf_serving() from error
+
+    def _request(self, method: str, path: str, body: object = None) -> Any:
+        try:
+            response = self._pool.request(method, f"{self._address}{path}", json=body)
+        except urllib3.exceptions.HTTPError as error:
+            raise self._no_answer(error) from error
+        try:
+            answer = json.loads(response.data)
+        except (ValueError, RecursionError) as error:
+            raise self._unlike_tf_serving() from error
+        if response.status == 200:
+            return answer
+        if not isinstance(answer, dict) or "error" not in answer:
+            raise self._unlike_tf_serving()
+        raise InputError(_refusal(self._address, response.status, str(answer["error"])))
+
+    def _no_answer(self, error: urllib3.exceptions.HTTPError) -> InputError:
+        reason = getattr(error, "reason", None) or error
+        if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
+            return InputError(
+                f"{self._address} did not answer within {self._timeout_s:g} s; send fewer images, or wait longer"
+            )
+        return InputError(
+            f"nobody answers at {self._address} ({reason}); check the address, and that the server runs"
+        )
+
+    def _unlike_tf_serving(self) -> InputError:
+        return InputError(
+            f"{self._address} does not answer like TF Serving; check the address (its REST port is 8501)"
+        )
+
+
+def _refusal(address: Address, status: int, reason: str) -> str:
+    if status == 404:
+        return f"{address} is not served ({reason}); check name and version at http[s]://HOST/v1/models/NAME"
+    if status in (429, 503):
+        return f"{address} is overloaded ({reason}); try again later"
+    return f"{address} refused the request ({reason})"

@@ -1,0 +1,54 @@
+"""What a request may ask of the server; all numbers are our choice."""
+
+import math
+import struct
+from collections.abc import Sequence
+
+from kcseg.serving.server.failure import invalid
+
+MAXIMUM_PIXELS = 4 << 20  # a request's images together: 113 crops of 192 x 192, or one of 2048 x 2048
+MAXIMUM_BYTES = 24 * MAXIMUM_PIXELS  # a float32 in JSON takes at most 24 characters
+MAXIMUM_COMMAS = MAXIMUM_PIXELS + 1000  # there is one between every two numbers; the rest is names
+RECEIVE_S = 30.0  # for a request's body, so that a slow sender holds no place in the queue for long
+RUNNING = 2  # one request is read or written while TensorFlow, which uses all cores, works on the other
+WAITING = 16
+STOP_S = 30.0  # for what is in flight when the server is told to stop
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def check_json(body: bytes) -> None:
+    """Refuse JSON that could unfold to more numbers than an image may have, before it is read.
+
+    Raises:
+        Failure: INVALID_ARGUMENT.
+    """
+    if body.count(b",") > MAXIMUM_COMMAS:
+        raise invalid(f"Expected at most {MAXIMUM_PIXELS} pixels in a request; send fewer images")
+
+
+def check_shape(shape: Sequence[int]) -> None:
+    """Refuse a tensor of too many elements, before memory is given to it.
+
+    Raises:
+        Failure: INVALID_ARGUMENT.
+    """
+    if any(side < 0 for side in shape) or math.prod(shape) > MAXIMUM_PIXELS:
+        raise invalid(
+            f"Expected at most {MAXIMUM_PIXELS} pixels in a request, got shape {list(shape)}; send fewer images"
+        )
+
+
+def check_pngs(files: Sequence[bytes]) -> None:
+    """Refuse what is no PNG, and PNGs that would unfold to too many pixels together.
+
+    Raises:
+        Failure: INVALID_ARGUMENT.
+    """
+    pixels = 0
+    for file in files:
+        # a PNG begins with its signature and the header chunk: length, "IHDR", width, height
+        if not file.startswith(_PNG) or len(file) < 24:
+            raise invalid("Expected a PNG file as image_bytes")
+        pixels += math.prod(struct.unpack(">II", file[16:24]))
+    check_shape((pixels,))

@@ -1,0 +1,130 @@
+"""TF Serving's REST API."""
+
+import json
+import re
+from typing import Any
+
+import anyio
+import grpc
+from google.protobuf.json_format import MessageToDict
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from kcseg.serving.server.failure import Failure, invalid, not_found
+from kcseg.serving.server.limits import MAXIMUM_BYTES, RECEIVE_S
+from kcseg.serving.server.metrics import Metrics
+from kcseg.serving.server.model import ServedModel
+from kcseg.serving.server.queue import Queue
+from kcseg.serving.server.tensors import read_inputs, read_json, write_outputs
+
+
+def rest_app(model: ServedModel, queue: Queue, metrics: Metrics) -> Starlette:
+    """Return the application: status, metadata, predict, and Prometheus' page.
+
+    Errors are `{"error": "..."}` under the HTTP status TF Serving gives them.
+    """
+
+    async def status(request: Request) -> Response:
+        return _answer(_plain(model.status(*_asked(request))))
+
+    async def metadata(request: Request) -> Response:
+        name, version = _asked(request)
+        servable = model.servable(name, version)
+        spec = {"name": name, "signature_name": "", "version": str(servable.version)}
+        return _answer({"model_spec": spec, "metadata": {"signature_def": _plain(servable.definitions)}})
+
+    async def predict(request: Request) -> Response:
+        name, version = _asked(request)
+        with metrics.predict("REST"), queue.place():
+            body = await _body(request)
+            return Response(
+                await run_in_threadpool(_predict, model, queue, name, version, body),
+                media_type="application/json",
+            )
+
+    async def prometheus(_: Request) -> Response:
+        return Response(metrics.text(), media_type="text/plain")
+
+    routes = [Route("/monitoring/prometheus/metrics", prometheus)]
+    for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
+        # the most particular first: a name may hold anything but slash and colon
+        routes.append(Route(path + ":predict", predict, methods=["POST"]))
+        routes.append(Route(path + ":{method:str}", _not_served, methods=["POST"]))
+        routes.append(Route(path + "/metadata", metadata, methods=["GET"]))
+        routes.append(Route(path, status, methods=["GET"]))
+    handlers = {Failure: _failed, HTTPException: _unknown_path, Exception: _crashed}
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+def _predict(model: ServedModel, queue: Queue, name: str, version: int | None, body: bytes) -> bytes:
+    """Answer in a thread of its own; the model's version is chosen when the request's turn has come."""
+    with queue.turn():
+        servable = model.servable(name, version)
+        request = read_json(body)
+        signature_name = request.get("signature_name", "")
+        if not isinstance(signature_name, str):
+            raise invalid("'signature_name' key must be a string value.")
+        signature = servable.signature(signature_name)
+        outputs = signature(read_inputs(request, signature.inputs))
+        return json.dumps(write_outputs(outputs, as_rows="instances" in request)).encode()
+
+
+async def _body(request: Request) -> bytes:
+    parts, size = [], 0
+    try:
+        with anyio.fail_after(RECEIVE_S):
+            async for part in request.stream():
+                parts.append(part)
+                size += len(part)
+                if size > MAXIMUM_BYTES:
+                    raise invalid(f"Expected at most {MAXIMUM_BYTES} bytes in a request; send fewer images")
+    except TimeoutError:
+        raise Failure(
+            grpc.StatusCode.DEADLINE_EXCEEDED, f"The request did not arrive within {RECEIVE_S:g} s"
+        ) from None
+    except ClientDisconnect:
+        raise Failure(grpc.StatusCode.CANCELLED, "The client left") from None
+    return b"".join(parts)
+
+
+def _asked(request: Request) -> tuple[str, int | None]:
+    name, version = request.path_params["name"], request.path_params.get("version")
+    if ":" in name or not re.fullmatch("[0-9]{1,18}", version or "0"):
+        raise _malformed(request)
+    return name, int(version) if version else None
+
+
+async def _not_served(request: Request) -> Response:
+    raise Failure(
+        grpc.StatusCode.UNIMPLEMENTED, f"{request.path_params['method']} is not served; use predict"
+    )
+
+
+def _malformed(request: Request) -> Failure:
+    return invalid(f"Malformed request: {request.method} {request.url.path}")
+
+
+async def _failed(_: Request, failure: Exception) -> Response:
+    assert isinstance(failure, Failure)
+    return _answer({"error": failure.message}, failure.http_status)
+
+
+async def _unknown_path(request: Request, error: Exception) -> Response:
+    known = request.url.path.startswith("/v1/")
+    return await _failed(request, _malformed(request) if known else not_found("Not Found"))
+
+
+async def _crashed(request: Request, error: Exception) -> Response:
+    return _answer({"error": "Internal error"}, 500)
+
+
+def _answer(value: object, status: int = 200) -> Response:
+    return Response(json.dumps(value, indent=1), status, media_type="application/json")
+
+
+def _plain(message: Any) -> Any:
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)

@@ -1,0 +1,127 @@
+"""TF Serving's gRPC API: PredictionService and ModelService with the official messages, and gRPC's health service."""
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import grpc
+import tensorflow as tf
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from kcseg.serving.server.failure import Failure, invalid
+from kcseg.serving.server.limits import MAXIMUM_BYTES
+from kcseg.serving.server.metrics import Metrics
+from kcseg.serving.server.model import ServedModel
+from kcseg.serving.server.queue import Queue
+from kcseg.serving.server.tensors import read_tensor
+
+SPARE_THREADS = 8  # so that status and refusals are answered while the queue is full
+_log = logging.getLogger(__name__)
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Predict and GetModelMetadata; Classify, Regress and MultiInference are UNIMPLEMENTED by the base class."""
+
+    def __init__(self, model: ServedModel, queue: Queue, metrics: Metrics):
+        """Answer for one model, from one queue."""
+        self._model, self._queue, self._metrics = model, queue, metrics
+
+    def Predict(
+        self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
+    ) -> predict_pb2.PredictResponse:
+        """Run a signature."""
+        with _answered(context), self._metrics.predict("GRPC"), self._queue.place(), self._queue.turn():
+            if not context.is_active():
+                raise Failure(grpc.StatusCode.CANCELLED, "The client left")
+            servable = self._model.servable(*_asked(request.model_spec))
+            name = request.model_spec.signature_name or "serving_default"
+            inputs = {name: read_tensor(tensor) for name, tensor in request.inputs.items()}
+            outputs = servable.signature(name)(inputs, list(request.output_filter))
+            spec = model_pb2.ModelSpec(name=self._model.name, signature_name=name)
+            spec.version.value = servable.version
+            return predict_pb2.PredictResponse(
+                model_spec=spec,
+                outputs={name: tf.make_tensor_proto(array) for name, array in outputs.items()},
+            )
+
+    def GetModelMetadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """Tell the signatures."""
+        with _answered(context):
+            if list(request.metadata_field) != ["signature_def"]:
+                raise invalid("GetModelMetadataRequest must ask for the one metadata_field signature_def")
+            servable = self._model.servable(*_asked(request.model_spec))
+            answer = get_model_metadata_pb2.GetModelMetadataResponse()
+            answer.model_spec.name = self._model.name
+            answer.model_spec.version.value = servable.version
+            answer.metadata["signature_def"].Pack(servable.definitions)
+            return answer
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """GetModelStatus; HandleReloadConfigRequest is UNIMPLEMENTED by the base class."""
+
+    def __init__(self, model: ServedModel):
+        """Answer for one model."""
+        self._model = model
+
+    def GetModelStatus(
+        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """Tell the states of the versions."""
+        with _answered(context):
+            return self._model.status(*_asked(request.model_spec))
+
+
+def grpc_server(model: ServedModel, queue: Queue, metrics: Metrics) -> grpc.Server:
+    """Return a server without a port, not started."""
+    threads = queue.size + SPARE_THREADS
+    server = grpc.server(
+        ThreadPoolExecutor(threads),
+        # refused by gRPC itself, with RESOURCE_EXHAUSTED and before their message is read
+        maximum_concurrent_rpcs=threads,
+        options=[
+            ("grpc.max_receive_message_length", MAXIMUM_BYTES),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.so_reuseport", 0),  # two servers on one port would share its requests and not know
+        ],
+    )
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+        PredictionService(model, queue, metrics), server
+    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(model), server)
+    health_service = health.HealthServicer()
+    for service in ("", "tensorflow.serving.PredictionService"):
+        health_service.set(service, health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
+    return server
+
+
+@contextmanager
+def _answered(context: grpc.ServicerContext) -> Iterator[None]:
+    """Answer a failure with its code; the log, and not the client, gets the traceback of anything else."""
+    try:
+        yield
+    except Failure as failure:
+        context.abort(failure.code, failure.message)
+    except Exception:
+        _log.exception("a request failed")
+        context.abort(grpc.StatusCode.INTERNAL, "Internal error")
+
+
+def _asked(spec: model_pb2.ModelSpec) -> tuple[str, int | None]:
+    if not spec.name:
+        raise invalid("Missing ModelSpec, or no name specified in it")
+    if spec.version_label:
+        raise invalid("Version labels are not served")
+    return spec.name, spec.version.value if spec.HasField("version") else None

@@ -1,0 +1,128 @@
+"""One version of an exported ensemble, loaded, warmed and ready to serve."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2
+
+from kcseg.serving.local import LocalModel
+from kcseg.serving.server.failure import Failure, as_failure, invalid
+from kcseg.serving.server.limits import check_pngs
+
+DEFAULT_SIGNATURE = "serving_default"
+_BLANK = np.zeros((1, 32, 32), np.float32)
+
+
+class Signature:
+    """A function of the model: named arrays in, named arrays out."""
+
+    def __init__(self, function: Any):
+        """Wrap a signature of a loaded SavedModel."""
+        self._function = function
+        self.inputs: Mapping[str, tf.TensorSpec] = function.structured_input_signature[1]
+        self.outputs: Collection[str] = function.structured_outputs
+
+    def __call__(
+        self, inputs: Mapping[str, np.ndarray], wanted: Collection[str] = ()
+    ) -> dict[str, np.ndarray]:
+        """Return the outputs, all of them unless some are `wanted`.
+
+        Raises:
+            Failure: inputs of other names, dtypes or ranks; an output it does not have; whatever the graph refuses.
+        """
+        self._check_names(inputs, wanted)
+        with as_failure():
+            tensors = {name: self._tensor(name, array) for name, array in inputs.items()}
+            found = self._function(**tensors)
+            return {name: found[name].numpy() for name in wanted or self.outputs}
+
+    def _check_names(self, inputs: Mapping[str, object], wanted: Collection[str]) -> None:
+        extra, missing = sorted(set(inputs) - set(self.inputs)), sorted(set(self.inputs) - set(inputs))
+        if extra or missing:
+            raise invalid(
+                f"input size does not match signature: {len(inputs)}!={len(self.inputs)}. "
+                f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
+            )
+        for name in wanted:
+            if name not in self.outputs:
+                raise invalid(
+                    f"output tensor alias not found in signature: {name} "
+                    f"Outputs expected to be in the set {{{','.join(sorted(self.outputs))}}}."
+                )
+
+    def _tensor(self, name: str, array: np.ndarray) -> tf.Tensor:
+        spec = self.inputs[name]
+        # checked here and not by the graph alone: an image of another rank has aborted TensorFlow before
+        if not spec.shape.is_compatible_with(array.shape):
+            raise invalid(f"Expected {name} of shape {spec.shape}, got {list(array.shape)}")
+        if (spec.dtype == tf.string) != (array.dtype == object):
+            raise invalid(f"Expected {name} to be {spec.dtype.name}, got {_dtype_name(array)}")
+        if spec.dtype == tf.string:
+            check_pngs(list(array.flat))
+        elif array.dtype != spec.dtype.as_numpy_dtype:
+            raise invalid(f"Expected {name} to be {spec.dtype.name}, got {_dtype_name(array)}")
+        return tf.constant(array, spec.dtype)
+
+
+class Servable:
+    """A version in memory, which has answered a first request.
+
+    Attributes:
+        version: its number.
+        definitions: what `metadata` says of its signatures.
+    """
+
+    def __init__(self, version: int, folder: Path):
+        """Load and warm it.
+
+        Raises:
+            InputError: it cannot be loaded, or is no exported ensemble.
+            Failure: it cannot answer.
+        """
+        self.version = version
+        self._model = LocalModel(folder)
+        self._signatures = {name: Signature(function) for name, function in self._model.signatures.items()}
+        self.definitions = _definitions(folder)
+        self._warm_up(folder / "assets.extra" / "tf_serving_warmup_requests")
+
+    def signature(self, name: str) -> Signature:
+        """Return a signature; an empty name means the default.
+
+        Raises:
+            Failure: there is none of that name.
+        """
+        try:
+            return self._signatures[name or DEFAULT_SIGNATURE]
+        except KeyError:
+            raise Failure(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f'Serving signature name: "{name}" not found in signature def',
+            ) from None
+
+    def _warm_up(self, path: Path) -> None:
+        """Ask what TF Serving asks of a version before it serves it, and at least one blank image."""
+        self.signature(DEFAULT_SIGNATURE)({"image": _BLANK}, ["mask"])
+        if not path.is_file():
+            return
+        with as_failure():
+            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+                inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
+                self.signature(request.model_spec.signature_name)(inputs)
+
+
+def _definitions(folder: Path) -> get_model_metadata_pb2.SignatureDefMap:
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    definitions = get_model_metadata_pb2.SignatureDefMap()
+    for name, definition in saved.meta_graphs[0].signature_def.items():
+        definitions.signature_def[name].CopyFrom(definition)
+    return definitions
+
+
+def _dtype_name(array: np.ndarray) -> str:
+    return "string" if array.dtype == object else array.dtype.name

@@ -1,0 +1,131 @@
+"""The REST client against servers that are down, slow, busy or something else."""
+
+import json
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+from kcseg.errors import InputError
+from kcseg.serving.runner import OUTPUTS, Ensemble
+
+SIGNATURES = {name: {"outputs": dict.fromkeys(outputs)} for name, outputs in OUTPUTS.items()}
+METADATA = (200, json.dumps({"metadata": {"signature_def": {"signature_def": SIGNATURES}}}))
+IMAGE = np.zeros((1, 2, 2), np.float32)
+
+
+@pytest.fixture
+def stub():
+    """A server that gives prepared answers: (status, body), or a number of seconds to say nothing and hang up."""
+    answers, asked = [], []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.command, self.path))
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            answer = answers.pop(0) if len(answers) > 1 else answers[0]
+            if not isinstance(answer, tuple):
+                time.sleep(answer)
+                return
+            self.send_response(answer[0])
+            self.send_header("Content-Length", str(len(answer[1])))
+            self.end_headers()
+            self.wfile.write(answer[1].encode())
+
+        do_POST = do_GET
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.answers, server.asked = answers, asked
+    server.address = f"http://127.0.0.1:{server.server_port}/v1/models/kcseg"
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_nobody_there_is_said_after_a_bounded_time():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=rf"nobody answers at http://127.0.0.1:{port}.*check the address"):
+        Ensemble.connect(f"http://127.0.0.1:{port}/v1/models/kcseg")
+    assert 1 < time.perf_counter() - start < 20
+
+
+def test_a_busy_server_is_asked_again(stub):
+    values = [[[0.5, 0.25], [0.125, 1.0]]]
+    outputs = {"mask": [[[1, 0], [0, 1]]], "probability": values, "disagreement": values}
+    busy = (429, '{"error": "full"}')
+    stub.answers += [(503, "{}"), METADATA, busy, (200, json.dumps({"outputs": outputs}))]
+    found = Ensemble.connect(stub.address).segment(IMAGE)
+    assert found.mask.tolist() == [[[True, False], [False, True]]] and found.probability.tolist() == values
+    assert [method for method, _ in stub.asked] == ["GET", "GET", "POST", "POST"]
+
+
+def test_a_server_that_stays_busy_is_given_up_with_its_reason(stub):
+    stub.answers += [METADATA, (429, '{"error": "the queue is full"}')]
+    ensemble = Ensemble.connect(stub.address)
+    with pytest.raises(InputError, match=r"overloaded .the queue is full"):
+        ensemble.segment(IMAGE)
+    assert len(stub.asked) == 1 + 5
+
+
+def test_a_connection_cut_once_is_made_again(stub):
+    stub.answers += [0, METADATA]
+    assert Ensemble.connect(stub.address)
+
+
+def test_a_slow_server_is_said_to_be_slow(stub):
+    stub.answers += [METADATA, 1]
+    ensemble = Ensemble.connect(stub.address, timeout_s=0.1)
+    with pytest.raises(InputError, match=r"did not answer within 0.1 s"):
+        ensemble.segment(IMAGE)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, "<html>It works!</html>"),
+        (404, "<html>Not found</html>"),
+        (404, '{"detail": "Not Found"}'),
+        (200, "[]"),
+        (200, '{"metadata": {}}'),
+        (200, "[" * 100_000),
+    ],
+)
+def test_another_kind_of_server_is_told_apart(stub, answer):
+    stub.answers.append(answer)
+    with pytest.raises(InputError, match="does not answer like TF Serving"):
+        Ensemble.connect(stub.address)
+
+
+def test_another_kind_of_model_is_told_apart(stub):
+    other = {"serving_default": {"outputs": {"y": {}}}}
+    stub.answers.append((200, json.dumps({"metadata": {"signature_def": {"signature_def": other}}})))
+    with pytest.raises(InputError, match=r"no kcseg ensemble: .*lacks disagreement, mask, probability"):
+        Ensemble.connect(stub.address)
+
+
+@pytest.mark.parametrize("body", ["{}", '{"outputs": {"mask": 1}}', '{"outputs": [[1], [1, 2]]}'])
+def test_an_answer_that_is_none_is_told_apart(stub, body):
+    stub.answers += [METADATA, (200, body)]
+    with pytest.raises(InputError, match="does not answer like TF Serving"):
+        Ensemble.connect(stub.address).segment(IMAGE)
+
+
+def test_a_refusal_comes_with_the_servers_reason(stub):
+    stub.answers += [METADATA, (400, '{"error": "too large"}')]
+    with pytest.raises(InputError, match=r"refused the request .too large"):
+        Ensemble.connect(stub.address).segment(IMAGE)
+
+
+def test_float32_survive_json():
+    values = np.random.default_rng(0).integers(0, 2**32, 20_000, np.uint32).view(np.float32)
+    values = values[np.isfinite(values)]
+    np.testing.assert_array_equal(np.array(json.loads(json.dumps(values.tolist())), np.float32), values)

@@ -1,0 +1,113 @@
+"""One runner, two places: what a served ensemble says equals what its folder says."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kcseg.errors import InputError
+from kcseg.serving.runner import Ensemble, check_signatures
+
+
+@pytest.fixture(scope="module")
+def local(exported):
+    return Ensemble.load(exported)
+
+
+@pytest.fixture(params=["rest", "grpc"])
+def address(request, server):
+    return getattr(server, f"{request.param}_address")
+
+
+def same(one, other):
+    for name in ("mask", "probability", "disagreement"):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 37, 51), (7, 32, 32), (0, 32, 40)])
+def test_a_server_answers_every_bit_of_what_the_folder_does(local, address, shape):
+    images = np.random.default_rng(1).uniform(-1000, 400, shape).astype(np.float32)
+    remote = Ensemble.connect(address)
+    same(local.segment(images), remote.segment(images))
+    np.testing.assert_array_equal(local.soft_masks(images), remote.soft_masks(images))
+
+
+def test_values_no_scanner_writes_get_the_same_answer(local, address):
+    images = np.full((4, 20, 24), [[[np.nan]], [[np.inf]], [[-np.inf]], [[7.0]]], np.float32)
+    same(local.segment(images), Ensemble.connect(address).segment(images))
+
+
+def test_images_one_by_one_and_of_several_sizes(local, address, rings):
+    images = [*rings.images[:3], rings.images[3][:20]]
+    for here, there in zip(
+        local.segment_each(images), Ensemble.connect(address).segment_each(images), strict=True
+    ):
+        same(here, there)
+
+
+def test_other_numbers_are_taken_as_float32(local, address):
+    images = np.random.default_rng(1).integers(-1000, 400, (2, 32, 32)).astype(np.int16)
+    same(local.segment(images.astype(np.float32)), Ensemble.connect(address).segment(images))
+
+
+@pytest.mark.parametrize("shape", [(32,), (32, 32), (1, 32, 32, 1), (1, 0, 32), ()])
+def test_images_of_another_rank_are_refused_before_anyone_is_asked(local, address, shape):
+    for ensemble in (local, Ensemble.connect(address)):
+        with pytest.raises(InputError, match="expected images as"):
+            ensemble.segment(np.zeros(shape, np.float32))
+
+
+def test_batches_are_split_to_the_stated_size_and_joined_in_order():
+    asked = []
+
+    def model(signature, images):
+        asked.append(images.shape)
+        return {"mask": images > 0, "probability": images, "disagreement": images}
+
+    images = np.random.default_rng(0).normal(size=(7, 10, 10)).astype(np.float32)
+    found = Ensemble(model, request_pixels=350).segment(images)
+    assert asked == [(3, 10, 10), (3, 10, 10), (1, 10, 10)]
+    np.testing.assert_array_equal(found.probability, images)
+    asked.clear()
+    Ensemble(model, request_pixels=5).segment(images[:2])  # a larger image goes alone
+    assert asked == [(1, 10, 10), (1, 10, 10)]
+
+
+def test_an_answer_of_another_shape_is_refused():
+    def model(signature, images):
+        return {"mask": images > 0, "probability": images, "disagreement": images[:, 1:]}
+
+    with pytest.raises(InputError, match="disagreement of shape"):
+        Ensemble(model).segment(np.zeros((2, 10, 10), np.float32))
+
+
+def test_a_model_without_our_signatures_is_named_with_what_it_lacks():
+    check_signatures(
+        "here", {"serving_default": {"mask", "probability", "disagreement"}, "members": {"soft_masks"}}
+    )
+    with pytest.raises(InputError, match=r"here .*'members' lacks soft_masks"):
+        check_signatures("here", {"serving_default": ["mask", "probability", "disagreement"]})
+
+
+def test_asking_over_rest_needs_no_tensorflow_and_no_grpc(server):
+    check = (
+        "import sys, numpy as np\n"
+        "from kcseg.serving.runner import Ensemble\n"
+        f"found = Ensemble.connect({server.rest_address!r}).segment(np.zeros((1, 20, 20), np.float32))\n"
+        "assert found.mask.shape == (1, 20, 20)\n"
+        "sys.exit(bool({'tensorflow', 'keras', 'grpc', 'scipy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_a_wrong_name_a_wrong_version_and_the_other_port_are_told_apart(server):
+    rest, grpc = server.rest_address, server.grpc_address
+    for address in (rest, grpc):
+        with pytest.raises(InputError, match=r"not served .*Specific\(kcseg, 9\)"):
+            Ensemble.connect(f"{address}/versions/9")
+        with pytest.raises(InputError, match=r"not served .*Latest\(kcsec\)"):
+            Ensemble.connect(address.replace("kcseg", "kcsec"))
+        assert Ensemble.connect(f"{address}/versions/1").segment(np.zeros((1, 9, 9))).mask.shape == (1, 9, 9)

@@ -21,8 +21,8 @@ from rich.table import Table
 
 from kcseg.config import PAPER, Config
 from kcseg.data.batch import Batch
-from kcseg.data.simulation.case import draw_case
 from kcseg.data.pipeline import TrainingSteps
+from kcseg.data.simulation.case import draw_case
 from kcseg.training.fit import compiled_network
 
 

@@ -116,7 +116,8 @@ class CocoPersons:
                 self.skipped["images without a usable size"] += 1
                 continue
             usable = [one for one in found if _usable(one, *size)]
-            self.skipped["annotations outside their image or unreadable"] += len(found) - len(usable)
+            if len(usable) < len(found):
+                self.skipped["annotations outside their image or unreadable"] += len(found) - len(usable)
             crowds = tuple(one for one in usable if one.get("iscrowd"))
             people = tuple(one for one in usable if not one.get("iscrowd"))
             if people:

@@ -129,7 +129,7 @@ class ExportConfig:
     minimum_agreement: float = 0.99
     sample_images: int = 16  # training images that agreement is measured on
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse values with which nothing could be exported."""
         rules = {
             "precision": self.precision in ("float32", "bfloat16"),
@@ -141,6 +141,9 @@ class ExportConfig:
         for name, holds in rules.items():
             if not holds:
                 raise InputError(f"'{name}' of an export cannot be {getattr(self, name)!r}")
+
+
+EXPORT = ExportConfig()
 
 
 # For two cores and ten minutes: a narrow network, fewer images, milder changes, and a loss that leaves the background

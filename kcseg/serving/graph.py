@@ -39,6 +39,17 @@ class EnsembleGraph(tf.Module):
             "members": self.members,
         }
 
+    def signature_dtypes(self) -> dict[str, dict[str, dict[str, str]]]:
+        """Return the dtypes of inputs and outputs by signature."""
+        traced = {name: function.get_concrete_function() for name, function in self.signatures.items()}
+        return {
+            name: {
+                "inputs": {spec.name: spec.dtype.name for spec in function.structured_input_signature[0]},
+                "outputs": {key: spec.dtype.name for key, spec in function.structured_outputs.items()},
+            }
+            for name, function in traced.items()
+        }
+
     @tf.function(input_signature=[IMAGE])
     def segment(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Segment images in HU, float32 (batch, height, width), any size.

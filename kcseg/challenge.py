@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from contextlib import nullcontext
+from datetime import date
 from pathlib import Path
 from typing import Protocol
 
@@ -49,6 +50,7 @@ def run_challenge(
     members: Collection[int] = (),
     pretrained: Path | None = None,
     force: bool = False,
+    created: date | None = None,
     watcher: Watcher | None = None,
 ) -> Evaluation | None:
     """Do the whole challenge in a run folder, or go on where an earlier call was cut off.
@@ -60,6 +62,7 @@ def run_challenge(
         pretrained: weights that every member starts from, as `kcseg pretrain` writes them.
         members: train these alone and stop there, so that several machines can share a run.
         force: replace an earlier run.
+        created: the day to state in the export's manifest.
         watcher: is told of the progress.
 
     Returns:
@@ -86,7 +89,7 @@ def run_challenge(
             return None
         for place in (folder, folder / "figures", run.export_folder):
             remove_leftovers(place)
-        export_run(run)
+        export_run(run, created=created)
         ensemble = Ensemble.load(run.folder)
         segment_test_batches(run, ensemble, challenge, watcher.segmented)
         return report_run(run, ensemble, challenge, watcher.scored)

@@ -127,6 +127,41 @@ class Config:
 
 PAPER = Config()
 
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """How a trained ensemble is written (our choice throughout); chosen at the export, so no part of a run's `Config`.
+
+    Raises:
+        InputError: a value that cannot be.
+    """
+
+    precision: str = "float32"  # or "bfloat16", about twice as fast on processors that have it
+    hu_offset: int = -1024  # added to the values of a 16-bit PNG to get HU: what DICOM stores, air at 0
+    # in all images of one request: one of 4096 x 4096, the largest the readers take, or 64 of 512 x 512
+    maximum_pixels: int = 2**24
+    # least mean Dice between the masks of a lesser precision and those of float32; the teams of the challenge
+    # lay within 0.03 of each other, so masks must agree much better than that
+    minimum_agreement: float = 0.99
+    sample_images: int = 16  # training images that agreement is measured on
+
+    def __post_init__(self) -> None:
+        """Refuse values with which nothing could be exported."""
+        rules = {
+            "precision": self.precision in ("float32", "bfloat16"),
+            "hu_offset": abs(self.hu_offset) <= 65536,
+            "maximum_pixels": self.maximum_pixels >= 1,
+            "minimum_agreement": 0 <= self.minimum_agreement <= 1,
+            "sample_images": self.sample_images >= 1,
+        }
+        for name, holds in rules.items():
+            if not holds:
+                raise InputError(f"'{name}' of an export cannot be {getattr(self, name)!r}")
+
+
+EXPORT = ExportConfig()
+
+
 # For two cores and ten minutes: a narrow network, fewer images, milder changes, and a loss that leaves the background
 # sooner than cross-entropy alone does; half the batch makes twice the steps, at a high rate that falls to zero.
 QUICK = Config(

@@ -1,5 +1,6 @@
 """kcseg-train: the whole challenge in one command."""
 
+from datetime import date
 from pathlib import Path
 
 import click
@@ -54,6 +55,7 @@ def train(
             members=members,
             pretrained=pretrained,
             force=force,
+            created=date.today(),
             watcher=ProgressWatcher(bars, members or config.member_numbers),
         )
     if evaluation:

@@ -1,9 +1,11 @@
+from datetime import date
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from kcseg.cli import main
-from kcseg.files import read_csv
+from kcseg.files import read_csv, read_json
 
 
 def kcseg(*arguments):
@@ -22,6 +24,10 @@ def test_export_adds_a_version(tmp_path, trained_run):
     assert kcseg("export", trained_run.folder).exit_code == 0
     assert len(list((trained_run.folder / "export" / "kcseg").iterdir())) == before + 1
     assert kcseg("export", tmp_path).exit_code == 2
+    newest = max((trained_run.folder / "export" / "kcseg").iterdir(), key=lambda path: int(path.name))
+    assert read_json(newest / "assets.extra" / "manifest.json")["created"] == date.today().isoformat()
+    reduced = kcseg("export", trained_run.folder, "--precision", "bfloat16", "--data", tmp_path)
+    assert reduced.exit_code == 2 and "no batch in" in reduced.output
 
 
 def test_score_tells_each_image_and_the_mean(tmp_path):

@@ -1,13 +1,19 @@
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from kcseg.config import ExportConfig
+from kcseg.data.batch import training_batch
 from kcseg.data.window import window
 from kcseg.errors import InputError
+from kcseg.files import read_json, write_json
 from kcseg.network.components import keep_largest_component
+from kcseg.network.fold import fold_normalisation
 from kcseg.serving.export import export_run, versions
 from kcseg.serving.runner import Ensemble
-from kcseg.training.run import open_run
+from kcseg.training.run import load_run, open_run
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +46,7 @@ def test_signatures_keep_their_names_and_dtypes(trained_run):
         "probability": tf.float32,
         "disagreement": tf.float32,
     }
+    assert set(model.signatures) == {"serving_default", "int16", "png", "members"}
     assert set(model.signatures["members"].structured_outputs) == {"soft_masks"}
 
 
@@ -83,3 +90,45 @@ def test_a_folder_without_a_model_and_a_damaged_one_are_named(tmp_path):
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"\x00broken")
     with pytest.raises(InputError, match="cannot be loaded"):
         Ensemble.load(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def challenge_run(tmp_path_factory, trained_run, ring_challenge):
+    """The trained run, as if it had been given its images as a challenge folder; nothing is exported."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    shutil.copytree(trained_run.folder, folder, ignore=shutil.ignore_patterns("export"))
+    write_json(folder / "data.json", {"images": 12, "sha256": training_batch(ring_challenge).fingerprint()})
+    return load_run(folder)
+
+
+def test_bfloat16_states_how_well_it_agrees(challenge_run, ring_challenge, images):
+    folder = export_run(challenge_run, ExportConfig(precision="bfloat16"), data=ring_challenge)
+    facts = read_json(folder / "assets.extra" / "manifest.json")
+    assert facts["precision"] == "bfloat16" and 0.99 <= facts["agreement_with_float32"] <= 1
+    assert Ensemble.load(folder).segment(images).probability.dtype == np.float32
+
+
+def test_bfloat16_that_agrees_too_little_is_refused_and_leaves_nothing(
+    challenge_run, ring_challenge, monkeypatch
+):
+    def worse(network, *, dtype):
+        folded = fold_normalisation(network, dtype=dtype)
+        if dtype == "bfloat16":
+            folded.get_layer("soft_mask").bias.assign_sub([1.0])
+        return folded
+
+    monkeypatch.setattr("kcseg.serving.graph.fold_normalisation", worse)
+    before = versions(challenge_run.export_folder)
+    with pytest.raises(InputError, match=r"agree .* Dice of 0\.\d+ on 12 training images, less than 0.99"):
+        export_run(challenge_run, ExportConfig(precision="bfloat16"), data=ring_challenge)
+    assert versions(challenge_run.export_folder) == before
+
+
+def test_bfloat16_needs_the_images_of_the_run(challenge_run, tmp_path, ring_challenge):
+    with pytest.raises(InputError, match="--data"):
+        export_run(challenge_run, ExportConfig(precision="bfloat16"))
+    shutil.copytree(ring_challenge, tmp_path / "other")
+    for kind in ("images", "masks"):
+        (tmp_path / "other" / "train-1" / kind / "0003.npy").unlink()
+    with pytest.raises(InputError, match=r"not what .* was trained on"):
+        export_run(challenge_run, ExportConfig(precision="bfloat16"), data=tmp_path / "other")

@@ -41,7 +41,7 @@ class Ensemble:
         Raises:
             InputError: no exported ensemble is there, or it cannot be read.
         """
-        folder = _find_model(path)
+        folder = find_model(path)
         try:
             return cls(tf.saved_model.load(str(folder)))
         except (OSError, ValueError, KeyError, RuntimeError, AttributeError, tf.errors.OpError) as error:
@@ -80,7 +80,7 @@ def _as_images(images_hu: np.ndarray) -> tf.Tensor:
     return tf.constant(images_hu, tf.float32)
 
 
-def _find_model(path: Path) -> Path:
+def find_model(path: Path) -> Path:
     """Return the folder that holds the saved_model.pb meant by `path`."""
     for folder in (path, path / "export" / MODEL_NAME):
         if (folder / "saved_model.pb").is_file():

@@ -1,6 +1,6 @@
 """The main job: train the members, export the ensemble, segment the test batch, score it and show it."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
@@ -15,8 +15,10 @@ from kcseg.results.evaluation import Evaluation
 from kcseg.results.run import counter, report_run, segment_test_batches
 from kcseg.serving.export import export_run
 from kcseg.serving.runner import Ensemble
-from kcseg.training.members import train_members
-from kcseg.training.run import open_run, plan_members, remove_run
+from kcseg.training.members import OnMemberStep, train_members
+from kcseg.training.run import Run, open_run, plan_members, remove_run
+
+Trainer = Callable[[Run, Batch, Sequence[int], OnMemberStep], None]
 
 
 class Watcher(Protocol):
@@ -52,6 +54,7 @@ def run_challenge(
     force: bool = False,
     created: date | None = None,
     watcher: Watcher | None = None,
+    train: Trainer = train_members,
 ) -> Evaluation | None:
     """Do the whole challenge in a run folder, or go on where an earlier call was cut off.
 
@@ -64,6 +67,7 @@ def run_challenge(
         force: replace an earlier run.
         created: the day to state in the export's manifest.
         watcher: is told of the progress.
+        train: trains the members: here one after the other, or `train_members_on_ray`.
 
     Returns:
         The evaluation on the test batch; None where members are still missing or there is no test batch with masks.
@@ -84,7 +88,7 @@ def run_challenge(
         challenge = data or _simulate(folder / "challenge", config.simulation, watcher)
         batch = batch or training_batch(challenge)
         run = open_run(folder, batch, config, pretrained)
-        train_members(run, batch, sorted(members) or config.member_numbers, watcher.trained)
+        train(run, batch, sorted(members) or config.member_numbers, watcher.trained)
         if members:
             return None
         for place in (folder, folder / "figures", run.export_folder):

@@ -89,3 +89,25 @@ def server(exported):
 
     with Server(exported, port=0, grpc_port=0).in_background() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """A Ray cluster of one node with one CPU on this machine, for tests to join and to add nodes to."""
+    pytest.importorskip("ray", reason="the extra kcseg[ray] is not installed")
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=node)
+    yield cluster
+    cluster.shutdown()
+
+
+@pytest.fixture
+def second_node(ray_cluster):
+    """A second node; `ray_cluster.remove_node(second_node, allow_graceful=False)` kills it."""
+    node = ray_cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
+    ray_cluster.wait_for_nodes()
+    yield node
+    if node in ray_cluster.list_all_nodes():
+        ray_cluster.remove_node(node)

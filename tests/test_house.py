@@ -10,7 +10,19 @@ import pytest
 import kcseg
 
 PACKAGE = Path(kcseg.__file__).parent
-ROOMS = ["errors", "files", "config", "data", "network", "training", "serving", "results", "challenge", "cli"]
+ROOMS = [
+    "errors",
+    "files",
+    "config",
+    "cluster",
+    "data",
+    "network",
+    "training",
+    "serving",
+    "results",
+    "challenge",
+    "cli",
+]
 
 
 def imported_rooms(path: Path) -> set[str]:

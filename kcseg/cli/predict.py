@@ -1,5 +1,7 @@
 """kcseg predict: masks, overlays and a table for image files."""
 
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import click
@@ -7,8 +9,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from kcseg.cli.console import console, progress_bars, quiet_import
+from kcseg.cluster import joined
 from kcseg.data.batch import stated_hu_offset
 from kcseg.data.listing import list_images
+from kcseg.errors import InputError
 
 
 @click.command()
@@ -21,7 +25,15 @@ from kcseg.data.listing import list_images
     help="What to add to 16-bit PNG values to get HU, e.g. -1024; by default what batch.json says.",
 )
 @click.option("--force", is_flag=True, help="Write over earlier results.")
-def predict(model: str, files: tuple[Path, ...], out: Path, hu_offset: int | None, force: bool) -> None:
+@click.option(
+    "--ray",
+    "cluster",
+    metavar="ADDRESS|auto",
+    help="Share the images out over this Ray cluster; MODEL, FILES and --out must be on a disk all nodes share.",
+)
+def predict(
+    model: str, files: tuple[Path, ...], out: Path, hu_offset: int | None, force: bool, cluster: str | None
+) -> None:
     """Segment FILES (images or folders of them) with MODEL.
 
     MODEL is a run folder, an exported model, or the address of one on TF Serving or 'kcseg serve':
@@ -30,16 +42,22 @@ def predict(model: str, files: tuple[Path, ...], out: Path, hu_offset: int | Non
     images = list_images(*files)
     if hu_offset is None and len(files) == 1:
         hu_offset = stated_hu_offset(files[0])
+    served = "://" in model
+    if cluster and served:
+        raise InputError(f"with --ray every node loads the model itself: name a folder, not {model}")
     with quiet_import():
-        from kcseg.results.predictions import predict_files
-        from kcseg.serving.runner import Ensemble
+        if cluster:
+            from kcseg.results.cluster import predict_files_on_ray
 
-        ensemble = Ensemble.connect(model) if "://" in model else Ensemble.load(Path(model))
-    with progress_bars() as bars:
+            run = partial(predict_files_on_ray, Path(model))
+        else:
+            from kcseg.results.predictions import predict_files
+            from kcseg.serving.runner import Ensemble
+
+            run = partial(predict_files, Ensemble.connect(model) if served else Ensemble.load(Path(model)))
+    with joined(cluster) if cluster else nullcontext(), progress_bars() as bars:
         task = bars.add_task("segmenting", total=len(images), note="")
-        rows = predict_files(
-            ensemble, images, out, hu_offset=hu_offset, force=force, on_image=lambda: bars.advance(task)
-        )
+        rows = run(images, out, hu_offset=hu_offset, force=force, on_image=lambda: bars.advance(task))
     table = Table(Column("image", overflow="fold"), "cortex, mm²", "probability", "disagreement", "note")
     for row in rows:
         table.add_row(

@@ -1,5 +1,6 @@
 """kcseg-train: the whole challenge in one command."""
 
+from contextlib import nullcontext
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
+from kcseg.cluster import joined
 from kcseg.config import PRESETS, from_json
 from kcseg.files import read_json
 
@@ -27,6 +29,12 @@ from kcseg.files import read_json
 )
 @click.option("--member", "members", type=int, multiple=True, help="Train only this member; may be repeated.")
 @click.option("--force", is_flag=True, help="Replace the run in the folder.")
+@click.option(
+    "--ray",
+    "cluster",
+    metavar="ADDRESS|auto",
+    help="Train the members side by side on this Ray cluster; the run folder must be on a disk all nodes share.",
+)
 def train(
     data: Path | None,
     preset: str,
@@ -35,6 +43,7 @@ def train(
     pretrained: Path | None,
     members: tuple[int, ...],
     force: bool,
+    cluster: str | None,
 ) -> None:
     """Train the seven members, export the ensemble, segment and score the test batch, write the report.
 
@@ -46,8 +55,10 @@ def train(
     folder = folder or Path("runs") / preset
     with quiet_import():
         from kcseg.challenge import run_challenge
+        from kcseg.training.cluster import train_members_on_ray
+        from kcseg.training.members import train_members
 
-    with progress_bars() as bars:
+    with joined(cluster) if cluster else nullcontext(), progress_bars() as bars:
         evaluation = run_challenge(
             folder,
             config,
@@ -57,6 +68,7 @@ def train(
             force=force,
             created=date.today(),
             watcher=ProgressWatcher(bars, members or config.member_numbers),
+            train=train_members_on_ray if cluster else train_members,
         )
     if evaluation:
         table = Table("predictor", "Dice, reference", "Dice, truth")

@@ -1,8 +1,8 @@
 """Masks, overlays and a table for images without a reference."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import tee
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,8 @@ from kcseg.serving.runner import Ensemble, Segmentation
 # Our choice, from the simulated challenge: below these a person should look before the mask is used.
 LITTLE_CORTEX_MM2 = 1000.0
 CLEAR_DISAGREEMENT = 0.2
+
+_PART = 8  # images read, segmented and written together: memory holds no more of them
 
 _RESULTS = ("index.html", "table.csv", "masks", "overlays")
 
@@ -55,26 +57,63 @@ def predict_files(
     Raises:
         InputError: a file that cannot be used, or results in `out` without `force`.
     """
+    clear_results(images, out, hu_offset=hu_offset, force=force)
+    rows = []
+    for part in parts(images):
+        for row in predict_part(ensemble, part, out, hu_offset=hu_offset):
+            rows.append(row)
+            on_image()
+    write_table(out, rows)
+    return rows
+
+
+def clear_results(images: Mapping[str, Path], out: Path, *, hu_offset: int | None, force: bool) -> None:
+    """Read every file once, then remove earlier results from `out`; a bad file leaves them as they are.
+
+    Raises:
+        InputError: a file that cannot be used, or results in `out` without `force`.
+    """
     if not force:
         _refuse_overwrite(out)
     for path in images.values():
         read_image(path, hu_offset=hu_offset)
     for name in _RESULTS:
         remove(out / name)
-    files = (read_image(path, hu_offset=hu_offset) for path in images.values())
-    pairs, inputs = tee((image, resample(image)) for image in files)
-    segmentations = ensemble.segment_each(at_1_mm.hu for _, at_1_mm in inputs)
-    rows = []
-    for name, (image, at_1_mm), found in zip(images, pairs, segmentations, strict=True):
+
+
+def parts(images: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+    """Cut images into the parts that go through the networks together, in order.
+
+    Rounding may differ with the company an image keeps, so that whoever wants the same bytes keeps to these parts.
+    """
+    left = iter(images.items())
+    while part := dict(islice(left, _PART)):
+        yield part
+
+
+def predict_part(
+    ensemble: Ensemble, images: Mapping[str, Path], out: Path, *, hu_offset: int | None
+) -> Iterator[Prediction]:
+    """Segment a few images together; write mask and overlay of each to `out`, and yield its row, in order.
+
+    Raises:
+        InputError: a file that cannot be read or written.
+    """
+    files = [read_image(path, hu_offset=hu_offset) for path in images.values()]
+    at_1_mm = [resample(image) for image in files]
+    segmentations = ensemble.segment_each(image.hu for image in at_1_mm)
+    for name, image, resampled, found in zip(images, files, at_1_mm, segmentations, strict=True):
         mask = to_shape(found.mask, image.hu.shape) > 0.5
         write_mask(out / "masks" / f"{name}.png", mask)
         _write_overlay(out / "overlays" / f"{name}.png", image, mask)
-        rows.append(_describe(name, found, at_1_mm.spacing_mm or (1.0, 1.0)))
-        on_image()
+        yield _describe(name, found, resampled.spacing_mm or (1.0, 1.0))
+
+
+def write_table(out: Path, rows: Sequence[Prediction]) -> None:
+    """Write `table.csv` and the page `index.html` to `out`, a row an image."""
     table = [asdict(row) for row in rows]
     write_csv(out / "table.csv", table)
     write_predictions_page(out / "index.html", table)
-    return rows
 
 
 def _describe(name: str, found: Segmentation, spacing_mm: Spacing) -> Prediction:

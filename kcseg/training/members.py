@@ -19,24 +19,41 @@ def train_members(
     batch: Batch,
     numbers: Sequence[int],
     on_step: OnMemberStep = lambda member, done, total, best: None,
+    *,
+    wait: bool = False,
 ) -> None:
     """Train the named members one after the other; finished ones are passed over, interrupted ones go on.
 
     Raises:
-        InputError: a number without a member, or a member that another process is training.
+        InputError: a number without a member, or, unless we `wait` for it, one that another process is training.
     """
+    refuse_unknown(run, numbers)
     plan = {member.number: member for member in plan_members(batch.ids, run.config)}
-    unknown = [number for number in numbers if number not in plan]
-    if unknown:
-        raise InputError(f"there is no member {unknown[0]}; this run has members 1 to {len(plan)}")
     for number in numbers:
-        with locked(run.member_folder(number)):
+        with locked(run.member_folder(number), wait=wait):
             if not run.is_trained(number):
                 remove_leftovers(run.member_folder(number))
                 _train_member(run, plan[number], batch, on_step)
             (run.member_folder(number) / "state.npz").unlink(missing_ok=True)
-            facts = read_json(run.member_folder(number) / "member.json")
-            on_step(number, facts["steps"], facts["steps"], facts["validation_dice"] or 0.0)
+            tell_trained(run, number, on_step)
+
+
+def tell_trained(run: Run, number: int, on_step: OnMemberStep) -> None:
+    """Tell of a finished member that all its steps are done."""
+    facts = read_json(run.member_folder(number) / "member.json")
+    on_step(number, facts["steps"], facts["steps"], facts["validation_dice"] or 0.0)
+
+
+def refuse_unknown(run: Run, numbers: Sequence[int]) -> None:
+    """Refuse numbers that no member of the run has.
+
+    Raises:
+        InputError: there is one.
+    """
+    known = run.config.member_numbers
+    for number in numbers:
+        if number not in known:
+            raise InputError(f"there is no member {number}; this run has members 1 to {len(known)}")
 
 
 def _train_member(run: Run, member: Member, batch: Batch, on_step: OnMemberStep) -> None:

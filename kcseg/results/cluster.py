@@ -1,0 +1,97 @@
+"""Masks, overlays and a table for many images, shared out over a Ray cluster."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kcseg.cluster import worker_share
+from kcseg.errors import InputError
+from kcseg.results.predictions import Prediction, clear_results, parts, predict_part, write_table
+from kcseg.serving.local import find_model
+from kcseg.serving.runner import Ensemble
+
+
+def predict_files_on_ray(
+    model: Path,
+    images: Mapping[str, Path],
+    out: Path,
+    *,
+    hu_offset: int | None = None,
+    force: bool = False,
+    on_image: Callable[[], None] = lambda: None,
+) -> list[Prediction]:
+    """Do as `predict_files`, with a copy of the model on every node of the cluster that was `joined`.
+
+    The same files with the same bytes, if the nodes are alike. What a lost node had not finished is done again
+    elsewhere; files are written whole, so that nothing is lost and nothing doubled.
+
+    Raises:
+        InputError: as `predict_files`; no model in `model`; a folder that not all nodes see.
+    """
+    import pyarrow
+    import ray.data
+
+    model, out = find_model(model).absolute(), out.absolute()  # workers start in folders of their own
+    clear_results(images, out, hu_offset=hu_offset, force=force)
+    share = worker_share()
+    ray.data.DataContext.get_current().enable_progress_bars = False  # we draw our own
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    tables = [
+        pyarrow.table({"id": list(part), "path": [str(path.absolute()) for path in part.values()]})
+        for part in parts(images)
+    ]
+    predicted = ray.data.from_arrow(tables).map_batches(
+        _Worker,
+        fn_constructor_args=(model, out, hu_offset),
+        batch_size=None,  # a table as it is: the part that goes through the networks together
+        batch_format="pyarrow",
+        compute=ray.data.ActorPoolStrategy(size=min(share.workers, len(tables))),
+        num_cpus=share.num_cpus,
+        num_gpus=share.num_gpus,
+    )
+    rows: dict[str, Prediction] = {}
+    for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
+        for row in table.to_pylist():
+            refused = row.pop("refused")
+            if refused:
+                raise InputError(refused)
+            rows[row["id"]] = Prediction(**row)
+            if not (out / "masks" / f"{row['id']}.png").is_file():
+                raise InputError(
+                    f"a node wrote its masks to another {out}; choose a disk all share with --out"
+                )
+            on_image()
+    ordered = [rows[name] for name in images]
+    write_table(out, ordered)
+    return ordered
+
+
+class _Worker:
+    """A copy of the model on a node.
+
+    An `InputError` becomes a row that says so: Ray wraps what a worker raises, and starts one that fails at its
+    beginning four times, which is why the model is loaded with the first part.
+    """
+
+    def __init__(self, model: Path, out: Path, hu_offset: int | None):
+        self._model = model
+        self._out = out
+        self._hu_offset = hu_offset
+
+    @cached_property
+    def _ensemble(self) -> Ensemble:
+        return Ensemble.load(self._model)
+
+    def __call__(self, table: Any) -> Any:
+        import pyarrow
+
+        images = {row["id"]: Path(row["path"]) for row in table.to_pylist()}
+        try:
+            predicted = predict_part(self._ensemble, images, self._out, hu_offset=self._hu_offset)
+            rows: list[dict[str, Any]] = [{"refused": "", **asdict(row)} for row in predicted]
+        except InputError as error:
+            rows = [{"refused": str(error)}]
+        return pyarrow.Table.from_pylist(rows)

@@ -1,0 +1,95 @@
+"""Training the members of a run side by side, each as a task on a Ray cluster."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kcseg.cluster import worker_share
+from kcseg.data.batch import Batch
+from kcseg.errors import InputError
+from kcseg.files import locked, read_csv
+from kcseg.training.members import OnMemberStep, refuse_unknown, tell_trained, train_members
+from kcseg.training.run import Run, load_run
+
+_LOSSES = 10  # nodes a member may lose; each new one goes on from the last epoch kept (our choice)
+_LOOK_EVERY_S = 1.0
+
+
+def train_members_on_ray(
+    run: Run,
+    batch: Batch,
+    numbers: Sequence[int],
+    on_step: OnMemberStep = lambda member, done, total, best: None,
+) -> None:
+    """Train the named members as `train_members` does, but each as a task on the cluster that was `joined`.
+
+    Ray hands the batch out, as many members train at a time as `worker_share` finds room for, and one whose node is
+    lost goes on elsewhere. The weights have the bytes they get without Ray on the machine that trained them.
+    Progress is told epoch by epoch.
+
+    Raises:
+        InputError: a number without a member, one that another process is training, a run folder that not all nodes
+            see, or a member that lost its node too often.
+    """
+    import ray
+
+    refuse_unknown(run, numbers)
+    for number in numbers:
+        # asked here once, because a task must wait: its forerunner on a lost node may not have ended yet
+        with locked(run.member_folder(number)):
+            pass
+    share = worker_share()
+    train = ray.remote(
+        num_cpus=share.num_cpus,
+        num_gpus=share.num_gpus,
+        max_retries=_LOSSES,
+        scheduling_strategy="SPREAD",  # Ray's default fills one node first
+    )(_train_here)
+    stored = ray.put(batch)
+    tasks = {train.remote(run.folder.resolve(), stored, number): number for number in dict.fromkeys(numbers)}
+    running = list(tasks)
+    while running:
+        done, running = ray.wait(running, timeout=_LOOK_EVERY_S)
+        for task in running:
+            _tell_progress(run, tasks[task], on_step)
+        for task in done:
+            _finish(task, run, tasks[task])
+            tell_trained(run, tasks[task], on_step)
+
+
+def _train_here(folder: Path, batch: Batch, number: int) -> None:
+    """Train one member on the node that Ray chose."""
+    if not (folder / "config.json").is_file():
+        raise InputError(f"{folder} is not to be seen on every node; choose a disk they share with --run")
+    train_members(load_run(folder), batch, [number], wait=True)
+
+
+def _finish(task: Any, run: Run, number: int) -> None:
+    import ray
+
+    try:
+        ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, InputError):
+            raise error.cause from error
+        raise
+    except ray.exceptions.RayError as error:
+        raise InputError(
+            f"member {number} lost its process {_LOSSES + 1} times ({type(error).__name__}); look at their memory, "
+            "and run the same command again: it goes on from the last epoch kept"
+        ) from error
+    if not run.is_trained(number):
+        raise InputError(
+            f"member {number} was trained, but {run.member_folder(number)} does not hold it; "
+            "choose a disk that all nodes share with --run"
+        )
+
+
+def _tell_progress(run: Run, number: int, on_step: OnMemberStep) -> None:
+    path = run.member_folder(number) / "history.csv"
+    if path.exists():
+        rows = read_csv(path)
+        epochs, steps = int(rows[-1]["epoch"]), int(rows[-1]["step"])
+        watched = "val_dice" if "val_dice" in rows[-1] else "dice"
+        best = max(float(row[watched]) for row in rows)
+        on_step(number, steps, steps // epochs * run.config.training.maximum_epochs, best)

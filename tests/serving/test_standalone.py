@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kcseg.data.phantom import draw_case
 from skimage.measure import label
 
 import kcseg
+from kcseg.data.simulation.case import draw_case
 from kcseg.data.window import window
 
 REAL_CROPS = Path(kcseg.__file__).parents[2] / "shared" / "data" / "ct_crops"

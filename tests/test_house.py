@@ -61,6 +61,11 @@ def test_only_one_module_knows_albumentations():
     assert knowing == ["augment.py"]
 
 
+def test_only_the_cluster_modules_know_ray():
+    knowing = {path.name for path in PACKAGE.rglob("*.py") if "ray" in imported_packages(path)}
+    assert knowing == {"cluster.py"}
+
+
 def imported_packages(path: Path) -> set[str]:
     nodes = list(ast.walk(ast.parse(path.read_text())))
     plain = {
@@ -79,7 +84,7 @@ def test_tensorflow_stays_in_its_modules(path):
     assert allowed or "tensorflow" not in imported_packages(path)
 
 
-def test_data_commands_start_without_tensorflow():
+def test_data_commands_start_without_tensorflow_and_ray():
     modules = "kcseg.cli, kcseg.data.simulation.challenge, kcseg.data.check"
-    check = f"import sys, {modules}; sys.exit('tensorflow' in sys.modules)"
+    check = f"import sys, {modules}; sys.exit(bool({{'tensorflow', 'ray'}} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras_tuner
 import numpy as np
-from keras_tuner.engine.trial import Trial
+from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, RandomSearchOracle
 
 from kcseg.errors import InputError
@@ -59,9 +59,14 @@ class _Kept:
         try:
             self.trials = {number: Trial.from_state(kept) for number, kept in state["trials"].items()}
             oracle = state["oracle"]
-            if not workers:
-                oracle["retry_queue"] += list(oracle["ongoing_trials"].values())
-                oracle["ongoing_trials"] = {}
+            # keras-tuner saves an ended trial before it takes it off this list
+            half = {
+                worker: number
+                for worker, number in oracle["ongoing_trials"].items()
+                if self.trials[number].status == TrialStatus.RUNNING
+            }
+            oracle["ongoing_trials"] = half if workers else {}
+            oracle["retry_queue"] += [] if workers else list(half.values())
             self.set_state(oracle)  # type: ignore[attr-defined]
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
@@ -96,7 +101,7 @@ class _Kept:
 
     def is_over(self) -> bool:
         """Whether all trials have ended."""
-        return not self.ongoing_trials and len(self.end_order) >= self.max_trials
+        return not self.ongoing_trials and len(set(self.end_order)) >= self.max_trials
 
     def _hear_of(self, trial_id: str) -> None:
         for worker, trial in list(self.ongoing_trials.items()):

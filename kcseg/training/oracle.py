@@ -33,6 +33,8 @@ class _Kept:
     tuner_ids: set[str]
     end_order: list[str]
     max_trials: int
+    seed: int
+    single: type  # keras-tuner's own oracle of the kind
 
     def keep_in(self, path: Path, *, timeout_s: float) -> None:
         """Keep the state in `path`; who is silent for `timeout_s` seconds loses its trial to the next that asks."""
@@ -103,6 +105,17 @@ class _Kept:
         """Whether all trials have ended."""
         return not self.ongoing_trials and len(set(self.end_order)) >= self.max_trials
 
+    def once(self) -> Any:
+        """Return an oracle for one proposal, which depends on the seed and the trials so far alone.
+
+        keras-tuner's own generator begins anew with the process, so that a kill would change what is proposed.
+        """
+        seed = int(np.random.SeedSequence([self.seed, len(self.trials)]).generate_state(1)[0])
+        once = self.single(objective=OBJECTIVE, max_trials=self.max_trials, seed=seed)
+        once.trials = self.trials
+        once.set_state({**self.get_state(), "seed": seed, "seed_state": seed})  # type: ignore[attr-defined]
+        return once
+
     def _hear_of(self, trial_id: str) -> None:
         for worker, trial in list(self.ongoing_trials.items()):
             if trial.trial_id == trial_id:
@@ -115,22 +128,22 @@ class _Kept:
 class RandomOracle(_Kept, RandomSearchOracle):
     """Random search."""
 
+    single = RandomSearchOracle
+
+    def populate_space(self, trial_id: str) -> Mapping[str, Any]:
+        """Propose the values of a trial."""
+        return self.once().populate_space(trial_id)
+
 
 class BayesianOracle(_Kept, BayesianOptimizationOracle):
-    """Bayesian search whose proposals depend on seed and trials alone, so that a kill does not change them.
+    """Bayesian search, the first trials of which are those of a random search with the same seed."""
 
-    keras-tuner's own generator begins anew with the process. So an oracle of its own, seeded by the number of the
-    trial, makes each proposal.
-    """
-
+    single = BayesianOptimizationOracle
     gpr: Any  # keras-tuner's Gaussian process, declared for the type checker
 
     def populate_space(self, trial_id: str) -> Mapping[str, Any]:
         """Propose the values of a trial."""
-        seed = int(np.random.SeedSequence([self.seed, len(self.trials)]).generate_state(1)[0])
-        once = BayesianOptimizationOracle(objective=self.objective, max_trials=self.max_trials, seed=seed)
-        once.trials = self.trials
-        once.set_state({**self.get_state(), "seed": seed, "seed_state": seed})
+        once = self.once()
         # fitted to the trials before, to guess how those will end that other workers are at
         once.gpr = self.gpr
         proposal = once.populate_space(trial_id)

@@ -53,6 +53,7 @@ class Search:
         epochs: of a trial at most.
         budget: what a network may cost.
         random: draw the trials instead of learning from those before.
+        seed: of the proposals; None takes the configuration's, which folds and weights have anyway.
         space: names and bounds.
     """
 
@@ -62,6 +63,7 @@ class Search:
     epochs: int = 5
     budget: Budget = field(default_factory=Budget)
     random: bool = False
+    seed: int | None = None
     space: Mapping[str, OneOf | Between] = field(default_factory=lambda: SPACE)
 
     def __post_init__(self) -> None:
@@ -205,8 +207,9 @@ class _Tuner(keras_tuner.Tuner):
 
 def _tuner(folder: Path, batch: Batch, search: Search, timeout_s: float, watcher: TuneWatcher) -> _Tuner:
     space = hyperparameters(search.space)
+    seed = search.config.seed if search.seed is None else search.seed
     # keras-tuner takes a seed of 0 for none
-    oracle = build_oracle(space, trials=search.trials, seed=search.config.seed + 1, random=search.random)
+    oracle = build_oracle(space, trials=search.trials, seed=seed + 1, random=search.random)
     oracle.keep_in(folder / _STATE, timeout_s=timeout_s)
     return _Tuner(folder, batch, search, watcher, oracle)
 
@@ -262,6 +265,7 @@ def _facts(batch: Batch, search: Search) -> dict[str, Any]:
         "epochs": search.epochs,
         "budget": asdict(search.budget),
         "random": search.random,
+        "seed": search.seed,
         "space": {name: repr(dimension) for name, dimension in search.space.items()},
         "data": {"images": len(batch), "sha256": batch.fingerprint()},
     }

@@ -1,3 +1,4 @@
+import keras_tuner
 import numpy as np
 import pytest
 
@@ -8,12 +9,15 @@ from kcseg.training.space import Between, OneOf, hyperparameters
 SPACE = {"a.x": Between(-1.0, 1.0), "a.y": Between(1e-3, 1.0, logarithmic=True), "a.kind": OneOf(("p", "q"))}
 
 
+class Tuner(keras_tuner.Tuner):
+    def run_trial(self, trial):
+        raise NotImplementedError
+
+
 def new_oracle(folder, trials=20, *, random=False, seed=3):
     oracle = build_oracle(hyperparameters(SPACE), trials=trials, seed=seed, random=random)
     oracle.keep_in(folder / "state.json", timeout_s=60)
-    # as keras-tuner's tuner does; its files go there, and are never read
-    oracle.directory, oracle.project_name = str(folder), "trials"
-    oracle._set_project_dir(str(folder), "trials")
+    Tuner(oracle, directory=str(folder), project_name="trials")  # says where keras-tuner's own files go
     oracle.verbose = 0
     return oracle
 
@@ -53,6 +57,8 @@ def test_proposals_are_the_same_after_any_restart(tmp_path, random):
 
 def test_bayesian_proposals_climb(tmp_path):
     values = run(new_oracle(tmp_path, 14), 14)
+    drawn = run(new_oracle(tmp_path / "random", 14, random=True), 14)
+    assert values[:RANDOM_FIRST] == drawn[:RANDOM_FIRST] and values[RANDOM_FIRST] != drawn[RANDOM_FIRST]
     drawn = [score(value) for value in values[:RANDOM_FIRST]]
     learned = [score(value) for value in values[RANDOM_FIRST:]]
     assert np.mean(learned) > np.mean(drawn) and max(learned) > max(drawn)

@@ -24,7 +24,8 @@ from kcseg.training.trial import FINISHED, Budget, TrialResult, read_result, run
 
 _SETTINGS, _STATE, _TRIALS = "search.json", "state.json", "trials"
 _HEARTBEAT_S = 5.0
-_FAREWELL_S = 30.0  # for workers that have yet to be told that all is done
+# for workers that have yet to be told that all is done, and for those that are just starting
+_FAREWELL_S, _LATE_S = 30.0, 3.0
 
 
 class TuneWatcher(Protocol):
@@ -238,7 +239,7 @@ def _serve(tuner: _Tuner, post: Post) -> None:
         server.join(1.0)
         tuner.report()
         silence = time.monotonic() - oracle.heard_last
-        if oracle.is_over() and (not oracle.tuner_ids or silence > _FAREWELL_S):
+        if oracle.is_over() and silence > (_FAREWELL_S if oracle.tuner_ids else _LATE_S):
             return
         if silence > oracle.timeout_s:
             raise InputError(_missing(oracle, post))
@@ -250,10 +251,10 @@ def _serve(tuner: _Tuner, post: Post) -> None:
 
 def _missing(oracle: RandomOracle | BayesianOracle, post: Post) -> str:
     held = ", ".join(f"{worker} (trial {trial.trial_id})" for worker, trial in oracle.ongoing_trials.items())
-    who = f"worker {held} has" if held else "no worker has"
+    what = f"worker {held} has not been heard of" if held else "no worker has asked"
     return (
-        f"{who} not been heard of at {post.address} for {oracle.timeout_s:g} s; start workers with the same "
-        "KERASTUNER_TUNER_ID again, then this command"
+        f"{what} at {post.address} for {oracle.timeout_s:g} s; start this command again, "
+        "and each worker with its KERASTUNER_TUNER_ID"
     )
 
 

@@ -136,7 +136,24 @@ def free_port():
         return str(listener.getsockname()[1])
 
 
-def test_a_chief_and_two_workers_share_a_search(tmp_path, ring_challenge, config_path):
+def test_a_chief_without_workers_and_one_without_a_port_say_so(
+    monkeypatch, tmp_path, ring_challenge, config_path
+):
+    port = free_port()
+    for name, value in {"TUNER_ID": "chief", "ORACLE_IP": "127.0.0.1", "ORACLE_PORT": port}.items():
+        monkeypatch.setenv(f"KERASTUNER_{name}", value)
+    arguments = ("tune", "--data", ring_challenge, "--config", config_path, *OPTIONS, "--timeout", 0.05)
+    result = kcseg(*arguments, "--run", tmp_path / "waiting")
+    assert result.exit_code == 2
+    assert f"no worker has asked at 127.0.0.1:{port}" in " ".join(result.output.split())
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "192.0.2.1")  # reserved for documentation: nobody's
+    result = kcseg(*arguments, "--run", tmp_path / "elsewhere")
+    assert result.exit_code == 2 and "cannot serve at 192.0.2.1" in " ".join(result.output.split())
+
+
+def test_a_chief_and_two_workers_one_of_them_killed_and_back_share_a_search(
+    tmp_path, ring_challenge, config_path
+):
     address = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": free_port()}
     parts = {
         name: start_search(
@@ -144,6 +161,10 @@ def test_a_chief_and_two_workers_share_a_search(tmp_path, ring_challenge, config
         )
         for name in ("chief", "worker1", "worker2")
     }
+    kill_when_new(parts["worker1"], tmp_path / "run", "trials/*/fold-1")  # whose trial it is does not matter
+    parts["worker1"] = start_search(
+        ring_challenge, config_path, tmp_path / "run", *OPTIONS, KERASTUNER_TUNER_ID="worker1", **address
+    )
     outputs = {name: part.communicate(timeout=300)[0] for name, part in parts.items()}
     assert [part.returncode for part in parts.values()] == [0, 0, 0], outputs
     assert len(read_csv(tmp_path / "run" / "trials.csv")) == 4

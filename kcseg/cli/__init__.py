@@ -12,6 +12,7 @@ from kcseg.cli.score import score
 from kcseg.cli.serve import serve
 from kcseg.cli.simulate import simulate
 from kcseg.cli.train import train
+from kcseg.cli.tune import tune
 
 
 @click.group(cls=ClearErrorsGroup)
@@ -20,5 +21,5 @@ def main() -> None:
     """Find the renal cortex in coronal CT and measure it. Research software, not a medical device."""
 
 
-for command in (train, pretrain, export, predict, serve, score, simulate, check):
+for command in (train, tune, pretrain, export, predict, serve, score, simulate, check):
     main.add_command(command)

@@ -49,5 +49,11 @@ def write_preview_page(path: Path, **values: Any) -> None:
     _render(path, "preview.html", **values)
 
 
+def write_tuning_page(path: Path, *, figures: Sequence[tuple[Path, str]], **values: Any) -> None:
+    """Write the page of a search, which carries its figures: (PNG file, caption) each."""
+    pictures = [(base64.b64encode(file.read_bytes()).decode(), caption) for file, caption in figures]
+    _render(path, "tuning.html", figures=pictures, **values)
+
+
 def _render(path: Path, template: str, **values: Any) -> None:
     write(path, _TEMPLATES.get_template(template).render(version=kcseg.__version__, **values))

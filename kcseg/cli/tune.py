@@ -1,0 +1,155 @@
+"""kcseg-tune: better settings, by Bayesian search."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.progress import Progress, TaskID
+from rich.table import Table
+
+from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
+from kcseg.config import PRESETS, from_json
+from kcseg.data.batch import training_batch
+from kcseg.data.simulation.challenge import simulate_challenge
+from kcseg.errors import InputError
+from kcseg.files import read_json
+
+
+@click.command(cls=ClearErrorsCommand)
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Challenge folder; without it one is simulated."
+)
+@click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the search.")
+@click.option("--trials", default=30, show_default=True, help="Settings to try.")
+@click.option("--folds", default=2, show_default=True, help="Folds each trial is trained on.")
+@click.option("--epochs", type=int, help="Epochs of a trial.  [default: the preset's, at most 10]")
+@click.option("--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True)
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), help="JSON that changes the preset."
+)
+@click.option("--seed", type=int, help="Of folds, weights and proposals.  [default: the preset's]")
+@click.option("--max-parameters", type=click.IntRange(1), help="Pass over networks with more weights.")
+@click.option(
+    "--max-ms-per-image",
+    type=click.FloatRange(0, min_open=True),
+    help="Pass over networks that take longer on this machine.",
+)
+@click.option("--random", is_flag=True, help="Random search instead of Bayesian.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="With several machines: minutes of silence after which one counts as missing.",
+)
+def tune(
+    data: Path | None,
+    folder: Path,
+    trials: int,
+    folds: int,
+    epochs: int | None,
+    preset: str,
+    config_path: Path | None,
+    seed: int | None,
+    max_parameters: int | None,
+    max_ms_per_image: float | None,
+    random: bool,
+    timeout: float,
+) -> None:
+    """Search for better settings: network, loss, learning rate, batch size and strength of the augmentation.
+
+    best.json in the folder is what kcseg-train --config takes. Interrupted, the same command goes on; with more
+    --trials, it continues a finished search.
+
+    Several machines that share the folder share the work: start one with KERASTUNER_TUNER_ID=chief and each other with
+    an id of its own, all with the chief's KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT.
+    """
+    config = PRESETS[preset]
+    if config_path:
+        config = from_json(read_json(config_path), str(config_path), base=config)
+    if seed is not None:
+        config = from_json({"seed": seed}, "--seed", base=config)
+    # a finished search is refused before TensorFlow is loaded
+    if (folder / "report.html").exists() and len(list(folder.glob("trials/trial_*/result.json"))) >= trials:
+        raise InputError(
+            f"{folder} holds a finished search; ask for more --trials, or choose another folder with --run"
+        )
+    with quiet_import():
+        from kcseg.results.tuning import report_search
+        from kcseg.training import tune as training
+        from kcseg.training.post import post_from_environment
+        from kcseg.training.trial import FINISHED, Budget
+
+    post = post_from_environment(os.environ)
+    search = training.Search(
+        config,
+        trials=trials,
+        folds=folds,
+        epochs=min(config.training.maximum_epochs, 10) if epochs is None else epochs,
+        budget=Budget(max_parameters, max_ms_per_image),
+        random=random,
+    )
+    with progress_bars() as bars:
+        watcher = _Watcher(bars)
+        if data is None:
+            sizes = replace(config.simulation, test=0)
+            simulate_challenge(
+                folder / "challenge", sizes, progress=watcher.simulating(sum(sizes.train)), workers=2
+            )
+        results = training.tune(
+            folder,
+            training_batch(data or folder / "challenge"),
+            search,
+            post=post,
+            timeout_s=60 * timeout,
+            watcher=watcher,
+        )
+    if post.is_worker:
+        console.print("All trials have ended; the chief writes the report")
+        return
+    page = report_search(folder, search, results)
+    for result in results:
+        if result.status != FINISHED:
+            console.print(f"Passed over trial {result.trial}, {result.status}: {escape(result.reason)}")
+    best = training.best_trial(results)
+    table = Table("setting", f"trial {best.trial}, Dice {best.dice:.4f}")
+    for name, value in best.values.items():
+        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
+    console.print(table)
+    console.print(f"Settings in {escape(str(folder / 'best.json'))}", soft_wrap=True)
+    console.print(f"Look at {escape(str(page))}", soft_wrap=True)
+
+
+class _Watcher:
+    """Draws a bar for the simulation, for all trials and for the one at hand."""
+
+    def __init__(self, bars: Progress):
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+        self._trial = ""
+
+    def simulating(self, total: int) -> Callable[[], None]:
+        """Return what advances the simulation's bar by one."""
+        self._show("simulating", 0, total)
+        return lambda: self._bars.advance(self._tasks["simulating"])
+
+    def trials(self, done: int, total: int, best_dice: float) -> None:
+        """Advance the bar of all trials."""
+        self._show("trials", done, total, best_dice)
+
+    def step(self, trial: str, done: int, total: int, best_dice: float) -> None:
+        """Advance the bar of the trial at hand."""
+        if trial != self._trial:
+            self._trial = trial
+            if "trial" in self._tasks:
+                self._bars.remove_task(self._tasks.pop("trial"))
+        self._show("trial", done, total, best_dice, f"trial {trial}")
+
+    def _show(self, key: str, done: int, total: int, best_dice: float = 0.0, name: str = "") -> None:
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(name or key, note="")
+        note = f"best Dice {best_dice:.3f}" if best_dice else ""
+        self._bars.update(self._tasks[key], completed=done, total=total, note=note)

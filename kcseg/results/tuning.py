@@ -1,0 +1,187 @@
+"""What a search found: the best settings, a table of its trials, figures, and a page."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.inspection import permutation_importance
+
+from kcseg.config import to_json
+from kcseg.files import locked, write_csv, write_json
+from kcseg.results.figures import save_figure
+from kcseg.results.report import write_tuning_page
+from kcseg.training.space import Between, OneOf
+from kcseg.training.trial import FINISHED, TrialResult
+from kcseg.training.tune import Search, best_trial
+
+_ENOUGH_TO_WEIGH = 8  # trials; of fewer, a forest says nothing about what mattered
+
+
+def report_search(folder: Path, search: Search, results: Sequence[TrialResult]) -> Path:
+    """Write `best.json`, `trials.csv`, `figures/` and `report.html` of a finished search, and return the page.
+
+    `best.json` is a whole configuration, as `kcseg-train --config` takes it: with the epochs of the configuration
+    the search began with, and the values of the best trial.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    best = best_trial(list(results))
+    rows = [_row(result, search) for result in results]
+    with locked(folder):
+        write_json(folder / "best.json", to_json(search.settings(best.values)))
+        write_csv(folder / "trials.csv", rows)
+        figures = _draw(folder / "figures", search, results)
+        write_tuning_page(
+            folder / "report.html",
+            facts=_facts(search, results, best),
+            names=list(search.space),
+            rows=sorted(rows, key=lambda row: -1.0 if row["dice"] is None else row["dice"], reverse=True),
+            timed=search.budget.ms_per_image is not None,
+            figures=figures,
+        )
+    return folder / "report.html"
+
+
+def progress_figure(results: Sequence[TrialResult]) -> Figure:
+    """Draw the Dice of each trial, the best so far, and on the lower edge those that were passed over."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.add_subplot(1, 1, 1, xlabel="trial", ylabel="Dice on held-out images")
+    numbers, scores = _finished(results)
+    axes.plot(numbers, scores, "o", label="trial")
+    axes.step(numbers, np.maximum.accumulate(scores), where="post", label="best so far")
+    lost = [int(result.trial) + 1 for result in results if result.status != FINISHED]
+    if lost:
+        axes.plot(lost, [scores.min()] * len(lost), "x", color="grey", label="passed over")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    return figure
+
+
+def parameters_figure(space: Mapping[str, OneOf | Between], results: Sequence[TrialResult]) -> Figure:
+    """Draw the Dice over each searched value; later trials are darker."""
+    numbers, scores = _finished(results)
+    columns = 4
+    rows = -(-len(space) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.6 * rows), layout="constrained")
+    for place, (name, dimension) in enumerate(space.items(), start=1):
+        axes = figure.add_subplot(rows, columns, place, title=_label(name))
+        values = [result.values[name] for result in results if result.status == FINISHED]
+        if isinstance(dimension, OneOf):
+            axes.set_xticks(range(len(dimension.values)))
+            axes.set_xticklabels(
+                [textwrap.fill(str(value), 10) for value in dimension.values], fontsize="small"
+            )
+            axes.set_xlim(-0.5, len(dimension.values) - 0.5)
+            values = [dimension.values.index(value) for value in values]
+        elif dimension.logarithmic:
+            axes.set_xscale("log")
+        axes.scatter(values, scores, c=numbers, cmap="Blues", vmin=-len(results), edgecolors="none")
+        axes.grid(alpha=0.3)
+    figure.supylabel("Dice on held-out images")
+    return figure
+
+
+def importance(
+    space: Mapping[str, OneOf | Between], results: Sequence[TrialResult], *, seed: int
+) -> dict[str, tuple[float, float]]:
+    """Weigh the searched values: by how much a random forest's error grows when one of them is shuffled.
+
+    Permutation importance (Breiman, Random Forests, 2001): mean and standard deviation over 50 shufflings, as the
+    share of the trials' variance. What the search hardly varied cannot matter here. Empty for fewer than eight trials.
+    """
+    _, scores = _finished(results)
+    if len(scores) < _ENOUGH_TO_WEIGH or np.ptp(scores) == 0:
+        return {}
+    table = np.array(
+        [
+            [_number(dimension, result.values[name]) for name, dimension in space.items()]
+            for result in results
+            if result.status == FINISHED
+        ]
+    )
+    forest = RandomForestRegressor(n_estimators=300, min_samples_leaf=2, random_state=seed).fit(table, scores)
+    weighed = permutation_importance(forest, table, scores, n_repeats=50, random_state=seed)
+    pairs = zip(weighed.importances_mean, weighed.importances_std, strict=True)
+    return {name: (float(mean), float(spread)) for name, (mean, spread) in zip(space, pairs, strict=True)}
+
+
+def importance_figure(weights: Mapping[str, tuple[float, float]]) -> Figure:
+    """Draw what `importance` says, the weightiest on top."""
+    figure = Figure(figsize=(8, 0.4 * len(weights) + 1.2), layout="constrained")
+    axes = figure.add_subplot(1, 1, 1, xlabel="share of the trials' variance that is lost when shuffled")
+    names = sorted(weights, key=lambda name: weights[name][0])
+    means, spreads = zip(*(weights[name] for name in names), strict=True)
+    axes.barh([_label(name) for name in names], means, xerr=spreads, color="#1f5fff", ecolor="grey")
+    axes.grid(alpha=0.3, axis="x")
+    return figure
+
+
+def _draw(folder: Path, search: Search, results: Sequence[TrialResult]) -> list[tuple[Path, str]]:
+    weights = importance(search.space, results, seed=search.config.seed)
+    drawn = {
+        "progress.png": (progress_figure(results), "Dice over trials."),
+        "parameters.png": (
+            parameters_figure(search.space, results),
+            "Dice over each searched value; later trials are darker.",
+        ),
+    }
+    if weights:
+        caption = "What mattered among these trials, by a random forest. Few trials: a hint, no proof."
+        drawn["importance.png"] = (importance_figure(weights), caption)
+    for name, (figure, _) in drawn.items():
+        save_figure(folder / name, figure)
+    return [(folder / name, caption) for name, (_, caption) in drawn.items()]
+
+
+def _facts(search: Search, results: Sequence[TrialResult], best: TrialResult) -> dict[str, str]:
+    lost = sum(result.status != FINISHED for result in results)
+    return {
+        "search": "random" if search.random else "Bayesian",
+        "trials": f"{len(results)}, {lost} of them passed over" if lost else str(len(results)),
+        "each": f"{search.folds} of {search.config.ensemble.folds} folds, {search.epochs} epochs",
+        "best": f"trial {best.trial}, Dice {best.dice:.4f}, {best.parameters} parameters",
+        "seed": str(search.config.seed),
+    }
+
+
+def _row(result: TrialResult, search: Search) -> dict[str, Any]:
+    folds = {
+        f"dice_{number}": dict(enumerate(result.fold_dice, start=1)).get(number)
+        for number in range(1, search.folds + 1)
+    }
+    return {
+        "trial": result.trial,
+        "status": result.status,
+        "dice": result.dice,
+        **folds,
+        "parameters": result.parameters,
+        "ms_per_image": result.ms_per_image,
+        **{name: _short(result.values[name]) for name in search.space},
+        "reason": result.reason,
+    }
+
+
+def _finished(results: Sequence[TrialResult]) -> tuple[np.ndarray, np.ndarray]:
+    """Return number, from 1, and Dice of the finished trials."""
+    pairs = [(int(result.trial) + 1, result.dice) for result in results if result.status == FINISHED]
+    numbers, scores = zip(*pairs, strict=True)
+    return np.array(numbers), np.array(scores, float)
+
+
+def _number(dimension: OneOf | Between, value: Any) -> float:
+    if isinstance(dimension, OneOf):
+        return float(dimension.values.index(value))
+    return float(np.log(value) if dimension.logarithmic else value)
+
+
+def _short(value: Any) -> Any:
+    return float(f"{value:.4g}") if isinstance(value, float) else value
+
+
+def _label(name: str) -> str:
+    return name.split(".")[1].replace("_", " ")

@@ -1,0 +1,167 @@
+"""keras-tuner's oracles, kept by one atomic file, and aware of workers that fall silent."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import numpy as np
+from keras_tuner.engine.trial import Trial, TrialStatus
+from keras_tuner.oracles import BayesianOptimizationOracle, RandomSearchOracle
+
+from kcseg.errors import InputError
+from kcseg.files import read_json, write_json
+
+OBJECTIVE = keras_tuner.Objective("dice", direction="max")
+# Our choices. keras-tuner would begin with three random trials per dimension, which is more than a search has; and
+# takes scores for exact, where the Dice of small runs varies by a tenth of its spread.
+RANDOM_FIRST = 8
+_NOISE = 1e-2
+
+
+class _Kept:
+    """Replaces keras-tuner's own files, written in place, by one that is complete at any moment.
+
+    Only public methods are overridden. The file holds the oracle's state and all trials.
+    """
+
+    path: Path
+    # keras-tuner's, declared for the type checker
+    trials: dict[str, Trial]
+    ongoing_trials: dict[str, Trial]
+    tuner_ids: set[str]
+    end_order: list[str]
+    max_trials: int
+    seed: int
+    single: type  # keras-tuner's own oracle of the kind
+
+    def keep_in(self, path: Path, *, timeout_s: float) -> None:
+        """Keep the state in `path`; who is silent for `timeout_s` seconds loses its trial to the next that asks."""
+        self.path, self.timeout_s = path, timeout_s
+        self.heard: dict[str, float] = {}  # seconds of the monotonic clock, by worker
+        self.heard_last = time.monotonic()
+
+    def save(self) -> None:
+        """Keep the state."""
+        trials = {number: trial.get_state() for number, trial in self.trials.items()}
+        write_json(self.path, {"oracle": self.get_state(), "trials": trials})  # type: ignore[attr-defined]
+
+    def restore(self, *, workers: bool) -> None:
+        """Go on from the state kept, if there is one: half trials are dealt again.
+
+        With `workers`, they stay with those who had them: these may still be at it, or come back by the same name.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        if not self.path.exists():
+            return
+        state = read_json(self.path)
+        try:
+            self.trials = {number: Trial.from_state(kept) for number, kept in state["trials"].items()}
+            oracle = state["oracle"]
+            # keras-tuner saves an ended trial before it takes it off this list
+            half = {
+                worker: number
+                for worker, number in oracle["ongoing_trials"].items()
+                if self.trials[number].status == TrialStatus.RUNNING
+            }
+            oracle["ongoing_trials"] = half if workers else {}
+            oracle["retry_queue"] += [] if workers else list(half.values())
+            self.set_state(oracle)  # type: ignore[attr-defined]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{self.path} is no state of a search ({error!r}); delete it: finished trials are found again"
+            ) from error
+        self.heard = dict.fromkeys(self.ongoing_trials, time.monotonic())
+
+    def create_trial(self, tuner_id: str) -> Trial:
+        """Deal a trial to a worker: its own if it comes back, else one whose worker is missing, else a new one."""
+        self._hear(tuner_id)
+        if tuner_id not in self.ongoing_trials and (missing := self.missing_workers()):
+            self.ongoing_trials[tuner_id] = self.ongoing_trials.pop(missing[0])
+            self.tuner_ids.discard(missing[0])
+            self.tuner_ids.add(tuner_id)
+            self.save()
+        return super().create_trial(tuner_id)  # type: ignore[misc]
+
+    def get_trial(self, trial_id: str) -> Trial:
+        """Return a trial; asking for one's own is how a worker says that it lives."""
+        self._hear_of(trial_id)
+        return super().get_trial(trial_id)  # type: ignore[misc]
+
+    def end_trial(self, trial: Trial) -> None:
+        """Take a trial back."""
+        self._hear_of(trial.trial_id)
+        super().end_trial(trial)  # type: ignore[misc]
+
+    def missing_workers(self) -> list[str]:
+        """Workers that hold a trial and have not been heard of for the time allowed."""
+        limit = time.monotonic() - self.timeout_s
+        return [worker for worker in self.ongoing_trials if self.heard.get(worker, limit) <= limit]
+
+    def is_over(self) -> bool:
+        """Whether all trials have ended."""
+        return not self.ongoing_trials and len(set(self.end_order)) >= self.max_trials
+
+    def once(self) -> Any:
+        """Return an oracle for one proposal, which depends on the seed and the trials so far alone.
+
+        keras-tuner's own generator begins anew with the process, so that a kill would change what is proposed.
+        """
+        seed = int(np.random.SeedSequence([self.seed, len(self.trials)]).generate_state(1)[0])
+        once = self.single(objective=OBJECTIVE, max_trials=self.max_trials, seed=seed)
+        once.trials = self.trials
+        once.set_state({**self.get_state(), "seed": seed, "seed_state": seed})  # type: ignore[attr-defined]
+        return once
+
+    def _hear_of(self, trial_id: str) -> None:
+        for worker, trial in list(self.ongoing_trials.items()):
+            if trial.trial_id == trial_id:
+                self._hear(worker)
+
+    def _hear(self, worker: str) -> None:
+        self.heard[worker] = self.heard_last = time.monotonic()
+
+
+class RandomOracle(_Kept, RandomSearchOracle):
+    """Random search."""
+
+    single = RandomSearchOracle
+
+    def populate_space(self, trial_id: str) -> Mapping[str, Any]:
+        """Propose the values of a trial."""
+        return self.once().populate_space(trial_id)
+
+
+class BayesianOracle(_Kept, BayesianOptimizationOracle):
+    """Bayesian search, the first trials of which are those of a random search with the same seed."""
+
+    single = BayesianOptimizationOracle
+    gpr: Any  # keras-tuner's Gaussian process, declared for the type checker
+
+    def populate_space(self, trial_id: str) -> Mapping[str, Any]:
+        """Propose the values of a trial."""
+        once = self.once()
+        # fitted to the trials before, to guess how those will end that other workers are at
+        once.gpr = self.gpr
+        proposal = once.populate_space(trial_id)
+        self.gpr = once.gpr
+        return proposal
+
+
+def build_oracle(
+    space: keras_tuner.HyperParameters, *, trials: int, seed: int, random: bool
+) -> "RandomOracle | BayesianOracle":
+    """Return an oracle for the space, Bayesian unless `random`."""
+    if random:
+        return RandomOracle(OBJECTIVE, max_trials=trials, seed=seed, hyperparameters=space)
+    return BayesianOracle(
+        OBJECTIVE,
+        max_trials=trials,
+        num_initial_points=RANDOM_FIRST,
+        alpha=_NOISE,
+        seed=seed,
+        hyperparameters=space,
+    )

@@ -1,0 +1,101 @@
+"""What a search may change, and within which bounds: the one table of kcseg-tune."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import keras_tuner
+
+from kcseg.config import AugmentationConfig, Config
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """One of a few values; numbers among them count as ordered."""
+
+    values: tuple[Any, ...]
+
+    def declare(self, space: keras_tuner.HyperParameters, name: str) -> None:
+        """Add the dimension to keras-tuner's space."""
+        space.Choice(name, list(self.values))
+
+
+@dataclass(frozen=True)
+class Between:
+    """A number between two bounds, both included."""
+
+    low: float
+    high: float
+    logarithmic: bool = False
+
+    def declare(self, space: keras_tuner.HyperParameters, name: str) -> None:
+        """Add the dimension to keras-tuner's space."""
+        space.Float(name, self.low, self.high, sampling="log" if self.logarithmic else "linear")
+
+
+# Names are those of the configuration, but for the two strengths of the augmentation: factors on the ranges of the
+# configuration the search starts from, 1 leaves them as they are. Paper: which were searched is open; all our choice.
+# Two strengths and not six ranges, since thirty trials do not fill fifteen dimensions.
+SPACE: Mapping[str, OneOf | Between] = MappingProxyType(
+    {
+        "network.filters": OneOf((4, 8, 16, 32)),
+        "network.blocks_per_level": OneOf((1, 2)),
+        "network.skip_convolutions": OneOf((0, 1, 2)),
+        "network.upsampling": OneOf(("transpose", "nearest")),
+        "network.kernel_px": OneOf((3, 5)),
+        "network.dropout": Between(0.0, 0.3),
+        "training.loss": OneOf(("binary_crossentropy", "dice", "binary_crossentropy+dice")),
+        "training.learning_rate": Between(1e-4, 1e-2, logarithmic=True),
+        "training.batch_size": OneOf((5, 10, 20)),
+        "augmentation.geometry": Between(0.0, 2.0),
+        "augmentation.intensity": Between(0.0, 2.0),
+    }
+)
+
+
+def hyperparameters(space: Mapping[str, OneOf | Between] = SPACE) -> keras_tuner.HyperParameters:
+    """Return the space as keras-tuner takes it."""
+    declared = keras_tuner.HyperParameters()
+    for name, dimension in space.items():
+        dimension.declare(declared, name)
+    return declared
+
+
+def configure(base: Config, values: Mapping[str, Any]) -> Config:
+    """Return `base` with the values of a trial, by the names of `SPACE`.
+
+    Numbers keep four digits: further ones mean nothing, and keras-tuner's messages between machines lose them.
+    """
+    for name, value in values.items():
+        section, key = name.split(".")
+        value = float(f"{value:.4g}") if isinstance(value, float) else value
+        if key == "geometry":
+            changed: Any = _geometry(base.augmentation, value)
+        elif key == "intensity":
+            changed = _intensity(base.augmentation, value)
+        else:
+            changed = replace(getattr(base, section), **{key: value})
+        base = replace(base, **{section: changed})
+    return base
+
+
+def _geometry(augmentation: AugmentationConfig, strength: float) -> AugmentationConfig:
+    smallest, largest = augmentation.zoom
+    return replace(
+        augmentation,
+        translation_px=augmentation.translation_px * strength,
+        rotation_degrees=min(augmentation.rotation_degrees * strength, 180.0),
+        # as powers, so that no strength turns the zoom over
+        zoom=(smallest**strength, largest**strength),
+    )
+
+
+def _intensity(augmentation: AugmentationConfig, strength: float) -> AugmentationConfig:
+    lowest, highest = augmentation.noise_deviation
+    return replace(
+        augmentation,
+        noise_deviation=(min(lowest * strength, 1.0), min(highest * strength, 1.0)),
+        brightness=min(augmentation.brightness * strength, 1.0),
+        contrast=min(augmentation.contrast * strength, 1.0),
+    )

@@ -1,12 +1,17 @@
 """TF Serving's REST API as its documentation shows it, request by request, and all that nobody should send."""
 
+import base64
+import io
 import json
 import socket
 import time
 
 import numpy as np
+import PIL.Image
 import pytest
 import urllib3
+
+from kcseg.config import EXPORT
 
 IMAGE = np.random.default_rng(2).uniform(-200, 300, (2, 3, 4)).astype(np.float32)
 MODEL = "/v1/models/kcseg"
@@ -180,10 +185,37 @@ def test_numbers_no_scanner_writes_are_answered(ask, value):
     assert status == 200 and np.isin(answer["outputs"]["mask"], (0, 1)).all()
 
 
-@pytest.mark.parametrize("shape", [(1, 0), (1, 0, 3), (2, 5, 0)])
-def test_images_without_pixels_are_an_error_and_no_crash(ask, shape):
+@pytest.mark.parametrize("shape", [(1, 0), (1, 0, 3)])
+def test_images_whose_width_json_cannot_say_are_an_error_and_no_crash(ask, shape):
     status, answer = ask("POST", PREDICT, {"inputs": np.zeros(shape).tolist()})
     assert status == 400 and "error" in answer
+
+
+def test_images_without_pixels_get_answers_without_pixels(ask):
+    status, answer = ask("POST", PREDICT, {"inputs": np.zeros((2, 5, 0)).tolist()})
+    assert status == 200 and np.shape(answer["outputs"]["mask"]) == (2, 5, 0)
+
+
+def png(hu):
+    """16-bit grey PNG of an image in HU, as the export's manifest says it is read."""
+    written = io.BytesIO()
+    PIL.Image.fromarray((hu - EXPORT.hu_offset).astype(np.uint16)).save(written, format="PNG")
+    return {"b64": base64.b64encode(written.getvalue()).decode()}
+
+
+def test_pictures_are_answered_as_their_hu_are(ask):
+    hu = np.random.default_rng(0).integers(-1000, 1000, (2, 20, 24))
+    _, expected = ask("POST", PREDICT, {"inputs": hu.tolist()})
+    for body in ({"instances": [png(image) for image in hu]}, {"inputs": [png(image) for image in hu]}):
+        status, answer = ask("POST", PREDICT, {"signature_name": "png", **body})
+        assert status == 200, answer
+        for name in ("mask", "probability", "disagreement"):
+            rows = [row[name] for row in answer.get("predictions", ())]
+            np.testing.assert_array_equal(rows or answer["outputs"][name], expected["outputs"][name])
+    broken = {"b64": base64.b64encode(b"\x89PNG\r\n\x1a\n no picture").decode()}
+    for bad in (broken, {"b64": "no base64!"}, "a word"):
+        status, answer = ask("POST", PREDICT, {"signature_name": "png", "instances": [bad]})
+        assert status == 400 and "error" in answer
 
 
 def test_metrics_count_answers_and_refusals(ask, server):

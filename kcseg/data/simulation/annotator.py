@@ -23,7 +23,7 @@ class FaultRates:
         far_too_wide: share that is plainly wrong.
     """
 
-    rim_px: float = 1.0
+    rim_px: float = 1.15
     vessels_included: float = 0.4
     columns_merged: float = 0.45
     sheets_joined: float = 0.25

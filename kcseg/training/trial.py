@@ -79,11 +79,13 @@ def run_trial(
         if (folder / "config.json").exists() and read_json(folder / "config.json") != facts:
             _clear(folder)
         if (folder / "result.json").exists():
-            return read_result(folder)
-        remove_leftovers(folder)
-        write_json(folder / "config.json", facts)
-        result = _attempt(folder, values, batch, members, config, budget, on_step)
-        write_json(folder / "result.json", asdict(result))
+            result = read_result(folder)
+        else:
+            remove_leftovers(folder)
+            write_json(folder / "config.json", facts)
+            result = _attempt(folder, values, batch, members, config, budget, on_step)
+            write_json(folder / "result.json", asdict(result))
+        # a kill may have left them beside the result
         for state in folder.glob("fold-*/state.npz"):
             state.unlink()
     return result

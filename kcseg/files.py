@@ -137,6 +137,13 @@ def sha256(*parts: Path | bytes) -> str:
     return digest.hexdigest()
 
 
+def holds_others(folder: Path, *ours: str) -> bool:
+    """Whether a folder holds more than hidden files and what `ours` names; one that is not there holds nothing."""
+    return folder.is_dir() and any(
+        path.name not in ours and not path.name.startswith(".") for path in folder.iterdir()
+    )
+
+
 @contextmanager
 def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold `folder` for this process; the lock ends with the process, however it ends.

@@ -1,5 +1,6 @@
 """Small data made for the tests, and the console kept quiet."""
 
+import json
 import os
 import shutil
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion
 
-from kcseg.config import Config, EnsembleConfig, NetworkConfig, SimulationConfig, TrainingConfig
+from kcseg.config import Config, EnsembleConfig, NetworkConfig, SimulationConfig, TrainingConfig, to_json
 from kcseg.data.batch import Batch
 from kcseg.serving.export import export_run
 from kcseg.training.members import train_members
@@ -47,6 +48,14 @@ def tiny() -> Config:
         simulation=SimulationConfig(train=(4, 4), test=2),
         seed=5,
     )
+
+
+@pytest.fixture(scope="session")
+def config_path(tmp_path_factory, tiny):
+    """`tiny` as a file for --config."""
+    path = tmp_path_factory.mktemp("config") / "tiny.json"
+    path.write_text(json.dumps(to_json(tiny)))
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -6,16 +6,13 @@ import click
 from rich.markup import escape
 
 from kcseg.cli.console import console, progress_bars, quiet_import
-from kcseg.config import PRESETS, from_json
-from kcseg.files import read_json
+from kcseg.cli.settings import config_option, preset_option, read_settings
 
 
 @click.command()
 @click.option("--coco", type=click.Path(path_type=Path), required=True, help="Folder in COCO's 2017 layout.")
-@click.option("--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True)
-@click.option(
-    "--config", "config_path", type=click.Path(path_type=Path), help="JSON that changes the preset."
-)
+@preset_option
+@config_option
 @click.option(
     "--run", "folder", type=click.Path(path_type=Path), required=True, help="Folder for the weights."
 )
@@ -25,9 +22,7 @@ def pretrain(coco: Path, preset: str, config_path: Path | None, folder: Path) ->
     Preset and configuration have to be those of the training that starts from the weights. Interrupted, the same
     command goes on and ends with the same weights.
     """
-    config = PRESETS[preset]
-    if config_path:
-        config = from_json(read_json(config_path), str(config_path), base=config)
+    config = read_settings(preset, config_path)
     with quiet_import():
         from kcseg.results.pretraining import report_pretraining
         from kcseg.training import pretrain as training

@@ -10,19 +10,16 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
+from kcseg.cli.settings import config_option, preset_option, read_settings
 from kcseg.cluster import joined
-from kcseg.config import PRESETS, from_json
-from kcseg.files import read_json
 
 
 @click.command(cls=ClearErrorsCommand)
 @click.option(
     "--data", type=click.Path(path_type=Path), help="Challenge folder; without it one is simulated."
 )
-@click.option("--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True)
-@click.option(
-    "--config", "config_path", type=click.Path(path_type=Path), help="JSON that changes the preset."
-)
+@preset_option
+@config_option
 @click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder.  [default: runs/PRESET]")
 @click.option(
     "--pretrained", type=click.Path(path_type=Path), help="Weights to start from, of kcseg pretrain."
@@ -49,9 +46,7 @@ def train(
 
     Interrupted, the same command goes on and ends with the same weights.
     """
-    config = PRESETS[preset]
-    if config_path:
-        config = from_json(read_json(config_path), str(config_path), base=config)
+    config = read_settings(preset, config_path)
     folder = folder or Path("runs") / preset
     with quiet_import():
         from kcseg.challenge import run_challenge

@@ -11,11 +11,11 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
-from kcseg.config import PRESETS, from_json
+from kcseg.cli.settings import config_option, preset_option, read_settings
+from kcseg.config import from_json
 from kcseg.data.batch import training_batch
 from kcseg.data.simulation.challenge import simulate_challenge
 from kcseg.errors import InputError
-from kcseg.files import read_json
 
 
 @click.command(cls=ClearErrorsCommand)
@@ -26,10 +26,8 @@ from kcseg.files import read_json
 @click.option("--trials", default=30, show_default=True, help="Settings to try.")
 @click.option("--folds", default=2, show_default=True, help="Folds each trial is trained on.")
 @click.option("--epochs", type=int, help="Epochs of a trial.  [default: the preset's, at most 10]")
-@click.option("--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True)
-@click.option(
-    "--config", "config_path", type=click.Path(path_type=Path), help="JSON that changes the preset."
-)
+@preset_option
+@config_option
 @click.option("--seed", type=int, help="Of folds, weights and proposals.  [default: the preset's]")
 @click.option("--max-parameters", type=click.IntRange(1), help="Pass over networks with more weights.")
 @click.option(
@@ -67,9 +65,7 @@ def tune(
     Several machines that share the folder share the work: start one with KERASTUNER_TUNER_ID=chief and each other with
     an id of its own, all with the chief's KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT.
     """
-    config = PRESETS[preset]
-    if config_path:
-        config = from_json(read_json(config_path), str(config_path), base=config)
+    config = read_settings(preset, config_path)
     if seed is not None:
         config = from_json({"seed": seed}, "--seed", base=config)
     # a finished search is refused before TensorFlow is loaded

@@ -1,7 +1,5 @@
 """COCO persons: square grey crops and their masks, read from disk one at a time."""
 
-import contextlib
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -159,8 +157,7 @@ def _read_grey(picture: Picture) -> PIL.Image.Image:
     with PIL.Image.open(picture.path, formats=("JPEG", "PNG")) as file:
         if file.size != (picture.width, picture.height):
             raise ValueError("another size than the annotations say")
-        with contextlib.redirect_stderr(io.StringIO()):
-            return file.convert("L")
+        return file.convert("L")
 
 
 def _cut(

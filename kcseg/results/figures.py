@@ -18,14 +18,22 @@ def overlay(
     image_hu: np.ndarray, mask: np.ndarray, colour: tuple[float, float, float] = PREDICTION
 ) -> np.ndarray:
     """Lay a mask over an image; both (height, width), result float64 (height, width, 3) in [0, 1]."""
-    return _tint(_grey(image_hu), mask, colour)
+    return tint(_grey(image_hu), mask, colour)
 
 
 def comparison(image_hu: np.ndarray, mask: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Lay prediction (blue), reference (red) and both (pink) over an image, as the paper's figure 6 does."""
-    picture = _tint(_grey(image_hu), mask & ~reference, PREDICTION)
-    picture = _tint(picture, reference & ~mask, REFERENCE)
-    return _tint(picture, reference & mask, BOTH)
+    picture = tint(_grey(image_hu), mask & ~reference, PREDICTION)
+    picture = tint(picture, reference & ~mask, REFERENCE)
+    return tint(picture, reference & mask, BOTH)
+
+
+def tint(picture: np.ndarray, mask: np.ndarray, colour: tuple[float, float, float]) -> np.ndarray:
+    """Colour the masked pixels half through, so that the picture still shows.
+
+    `picture` float (height, width, 3) in [0, 1], `mask` bool (height, width).
+    """
+    return np.where(mask[..., np.newaxis], 0.5 * picture + 0.5 * np.array(colour), picture)
 
 
 def segmentation_figure(
@@ -90,11 +98,6 @@ def save_figure(path: Path, figure: Figure) -> None:
 
 def _grey(image_hu: np.ndarray) -> np.ndarray:
     return np.repeat(window(image_hu, DISPLAY_HU)[..., np.newaxis], 3, axis=-1).astype(float)
-
-
-def _tint(picture: np.ndarray, mask: np.ndarray, colour: tuple[float, float, float]) -> np.ndarray:
-    """Colour the masked pixels half through, so that the CT still shows."""
-    return np.where(mask[..., np.newaxis], 0.5 * picture + 0.5 * np.array(colour), picture)
 
 
 def _figure(columns: int, rows: int) -> Figure:

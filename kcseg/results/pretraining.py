@@ -8,9 +8,10 @@ from matplotlib.figure import Figure
 
 from kcseg.config import Config, to_json
 from kcseg.data.coco import PERSON, UNKNOWN, CocoPersons
-from kcseg.files import read_csv, read_json
-from kcseg.results.figures import save_figure, training_figure
+from kcseg.files import read_json
+from kcseg.results.figures import PREDICTION, REFERENCE, save_figure, tint, training_figure
 from kcseg.results.report import write_report
+from kcseg.training.fit import read_history
 
 _SHOWN = 12
 
@@ -24,10 +25,7 @@ def report_pretraining(folder: Path, config: Config, persons: CocoPersons) -> Pa
     ]
     figures = folder / "figures"
     save_figure(figures / "crops.png", crops_figure(crops))
-    history = [
-        {name: float(value) for name, value in row.items()} for row in read_csv(folder / "history.csv")
-    ]
-    save_figure(figures / "training.png", training_figure({"COCO persons": history}))
+    save_figure(figures / "training.png", training_figure({"COCO persons": read_history(folder)}))
     result = read_json(folder / "result.json")
     skipped = {
         reason: count for split in result["skipped"].values() for reason, count in split.items() if count
@@ -62,10 +60,8 @@ def crops_figure(crops: Sequence[tuple[np.ndarray, np.ndarray]]) -> Figure:
     figure = Figure(figsize=(2.2 * columns, 2.2 * rows), layout="constrained")
     for place, (grey, labels) in enumerate(crops, start=1):
         picture = np.repeat(grey[..., np.newaxis], 3, axis=-1)
-        for value, colour in ((PERSON, (0.12, 0.35, 1.0)), (UNKNOWN, (1.0, 0.15, 0.15))):
-            picture = np.where(
-                (labels == value)[..., np.newaxis], 0.5 * picture + 0.5 * np.array(colour), picture
-            )
+        for value, colour in ((PERSON, PREDICTION), (UNKNOWN, REFERENCE)):
+            picture = tint(picture, labels == value, colour)
         axes = figure.add_subplot(rows, columns, place)
         axes.imshow(picture, interpolation="nearest")
         axes.set_axis_off()

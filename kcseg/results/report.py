@@ -26,7 +26,6 @@ def write_report(
     config: Mapping[str, object],
 ) -> None:
     """Write the page of a run as one HTML file that carries its figures: (PNG file, caption) each."""
-    pictures = [(base64.b64encode(file.read_bytes()).decode(), caption) for file, caption in figures]
     _render(
         path,
         "run.html",
@@ -34,7 +33,7 @@ def write_report(
         facts=facts,
         scores=scores,
         members=members,
-        figures=pictures,
+        figures=_carried(figures),
         config=config,
     )
 
@@ -51,8 +50,12 @@ def write_preview_page(path: Path, **values: Any) -> None:
 
 def write_tuning_page(path: Path, *, figures: Sequence[tuple[Path, str]], **values: Any) -> None:
     """Write the page of a search, which carries its figures: (PNG file, caption) each."""
-    pictures = [(base64.b64encode(file.read_bytes()).decode(), caption) for file, caption in figures]
-    _render(path, "tuning.html", figures=pictures, **values)
+    _render(path, "tuning.html", figures=_carried(figures), **values)
+
+
+def _carried(figures: Sequence[tuple[Path, str]]) -> list[tuple[str, str]]:
+    """Return figures as a page carries them: base64 of the PNG file, and the caption."""
+    return [(base64.b64encode(file.read_bytes()).decode(), caption) for file, caption in figures]
 
 
 def _render(path: Path, template: str, **values: Any) -> None:

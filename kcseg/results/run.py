@@ -10,12 +10,13 @@ from kcseg.config import to_json
 from kcseg.data.batch import Batch, read_batch, read_truth, stated_hu_offset, test_batches
 from kcseg.data.listing import list_images
 from kcseg.data.simulation.challenge import is_simulated
-from kcseg.files import read_csv, read_json
+from kcseg.files import read_json
 from kcseg.results.evaluation import Evaluation, evaluate, write_scores
 from kcseg.results.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
 from kcseg.results.predictions import predict_files
 from kcseg.results.report import write_report
 from kcseg.serving.runner import Ensemble
+from kcseg.training.fit import read_history
 from kcseg.training.run import Run
 
 OnImage = Callable[[int, int], None]  # images done, images in all
@@ -112,11 +113,7 @@ def _test_figures(run: Run, batch: Batch, evaluation: Evaluation) -> list[tuple[
 def _training_curves(run: Run) -> Path:
     path = run.folder / "figures" / "training.png"
     histories = {
-        f"member {number}": [
-            {name: float(value) for name, value in row.items()}
-            for row in read_csv(run.member_folder(number) / "history.csv")
-        ]
-        for number in run.config.member_numbers
+        f"member {number}": read_history(run.member_folder(number)) for number in run.config.member_numbers
     }
     save_figure(path, training_figure(histories))
     return path

@@ -14,7 +14,7 @@ from kcseg.config import to_json
 from kcseg.files import locked, write_csv, write_json
 from kcseg.results.figures import save_figure
 from kcseg.results.report import write_tuning_page
-from kcseg.training.space import Between, OneOf
+from kcseg.training.space import Between, OneOf, four_digits
 from kcseg.training.trial import FINISHED, TrialResult
 from kcseg.training.tune import Search, best_trial
 
@@ -161,7 +161,7 @@ def _row(result: TrialResult, search: Search) -> dict[str, Any]:
         **folds,
         "parameters": result.parameters,
         "ms_per_image": result.ms_per_image,
-        **{name: _short(result.values[name]) for name in search.space},
+        **{name: four_digits(result.values[name]) for name in search.space},
         "reason": result.reason,
     }
 
@@ -177,10 +177,6 @@ def _number(dimension: OneOf | Between, value: Any) -> float:
     if isinstance(dimension, OneOf):
         return float(dimension.values.index(value))
     return float(np.log(value) if dimension.logarithmic else value)
-
-
-def _short(value: Any) -> Any:
-    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _label(name: str) -> str:

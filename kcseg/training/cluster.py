@@ -7,7 +7,8 @@ from typing import Any
 from kcseg.cluster import worker_share
 from kcseg.data.batch import Batch
 from kcseg.errors import InputError
-from kcseg.files import locked, read_csv
+from kcseg.files import locked
+from kcseg.training.fit import read_history
 from kcseg.training.members import OnMemberStep, refuse_unknown, tell_trained, train_members
 from kcseg.training.run import Run, load_run
 
@@ -86,10 +87,10 @@ def _finish(task: Any, run: Run, number: int) -> None:
 
 
 def _tell_progress(run: Run, number: int, on_step: OnMemberStep) -> None:
-    path = run.member_folder(number) / "history.csv"
-    if path.exists():
-        rows = read_csv(path)
+    folder = run.member_folder(number)
+    if (folder / "history.csv").exists():
+        rows = read_history(folder)
         epochs, steps = int(rows[-1]["epoch"]), int(rows[-1]["step"])
         watched = "val_dice" if "val_dice" in rows[-1] else "dice"
-        best = max(float(row[watched]) for row in rows)
+        best = max(row[watched] for row in rows)
         on_step(number, steps, steps // epochs * run.config.training.maximum_epochs, best)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from kcseg.config import Config, TrainingConfig
 from kcseg.data.pipeline import Steps
 from kcseg.errors import InputError
-from kcseg.files import write_csv
+from kcseg.files import read_csv, write_csv
 from kcseg.network.losses import LOSSES, dice, where_known
 from kcseg.network.unet import build_unet
 from kcseg.training.checkpoint import TrainingState, load_state, save_state
@@ -72,6 +72,11 @@ def fit_network(
     trained = build_unet(config.network, seed=seed)
     trained.set_weights(state.best_weights)
     return trained, state
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of logs, one per finished epoch, that `fit_network` wrote to `history.csv`."""
+    return [{name: float(value) for name, value in row.items()} for row in read_csv(folder / "history.csv")]
 
 
 def compiled_network(config: Config, steps_per_epoch: int, seed: int) -> keras.Model:

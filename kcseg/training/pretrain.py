@@ -10,7 +10,7 @@ from kcseg.config import Config, to_json
 from kcseg.data.coco import CocoPersons
 from kcseg.data.pipeline import PersonSteps, person_validation
 from kcseg.errors import InputError
-from kcseg.files import locked, read_json, remove_leftovers, sha256, write_json
+from kcseg.files import holds_others, locked, read_json, remove_leftovers, sha256, write_json
 from kcseg.training.checkpoint import TrainingState, save_pretrained
 from kcseg.training.fit import OnStep, fit_network
 from kcseg.training.run import PRETRAINED_NAME
@@ -96,5 +96,5 @@ def _require_own(folder: Path, facts: Mapping[str, object]) -> None:
                 f"{folder / _SETTINGS} says that the pre-training there was started with other settings or data; "
                 "choose another folder with --run"
             )
-    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+    elif holds_others(folder):
         raise InputError(f"{folder} is not empty; choose a new or empty folder with --run")

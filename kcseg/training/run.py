@@ -13,7 +13,7 @@ from kcseg.data.batch import Batch
 from kcseg.data.folds import random_folds
 from kcseg.data.simulation.challenge import is_simulated
 from kcseg.errors import InputError
-from kcseg.files import locked, read_json, remove, sha256, write, write_json
+from kcseg.files import holds_others, locked, read_json, remove, sha256, write, write_json
 from kcseg.network.unet import build_unet
 from kcseg.training.checkpoint import load_pretrained
 
@@ -129,10 +129,7 @@ def open_run(folder: Path, batch: Batch, config: Config, pretrained: Path | None
     if (folder / "config.json").exists():
         _refuse_other_run(run, facts)
         return run
-    if folder.exists() and any(
-        path.name not in ("challenge", PRETRAINED_NAME, *facts) and not path.name.startswith(".")
-        for path in folder.iterdir()
-    ):
+    if holds_others(folder, "challenge", PRETRAINED_NAME, *facts):
         raise InputError(
             f"{folder} holds files that are not a kcseg run; choose a new or empty folder with --run"
         )

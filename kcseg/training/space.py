@@ -69,7 +69,7 @@ def configure(base: Config, values: Mapping[str, Any]) -> Config:
     """
     for name, value in values.items():
         section, key = name.split(".")
-        value = float(f"{value:.4g}") if isinstance(value, float) else value
+        value = four_digits(value)
         if key == "geometry":
             changed: Any = _geometry(base.augmentation, value)
         elif key == "intensity":
@@ -78,6 +78,11 @@ def configure(base: Config, values: Mapping[str, Any]) -> Config:
             changed = replace(getattr(base, section), **{key: value})
         base = replace(base, **{section: changed})
     return base
+
+
+def four_digits(value: Any) -> Any:
+    """Round a float to four digits; anything else stays as it is."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _geometry(augmentation: AugmentationConfig, strength: float) -> AugmentationConfig:

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ from keras_tuner.errors import FatalError, FatalRuntimeError
 from kcseg.config import Config, to_json
 from kcseg.data.batch import Batch
 from kcseg.errors import InputError
-from kcseg.files import locked, read_json, remove_leftovers, write_json
+from kcseg.files import holds_others, locked, read_json, remove_leftovers, write_json
 from kcseg.training.oracle import BayesianOracle, RandomOracle, build_oracle
 from kcseg.training.post import ALONE, Post, require_chief
 from kcseg.training.run import plan_members
@@ -280,8 +279,7 @@ def _require_own(folder: Path, facts: Mapping[str, Any]) -> None:
                 "choose another folder with --run"
             )
         return
-    with suppress(FileNotFoundError, NotADirectoryError):
-        if any(path.name != "challenge" and not path.name.startswith(".") for path in folder.iterdir()):
-            raise InputError(
-                f"{folder} holds files that are not a search; choose a new or empty folder with --run"
-            )
+    if holds_others(folder, "challenge"):
+        raise InputError(
+            f"{folder} holds files that are not a search; choose a new or empty folder with --run"
+        )

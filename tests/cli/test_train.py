@@ -16,13 +16,6 @@ from kcseg.config import to_json
 from kcseg.files import read_csv, read_json, sha256
 
 
-@pytest.fixture(scope="module")
-def config_path(tmp_path_factory, tiny):
-    path = tmp_path_factory.mktemp("config") / "tiny.json"
-    path.write_text(json.dumps(to_json(tiny)))
-    return path
-
-
 def kcseg(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 

@@ -1,4 +1,3 @@
-import json
 import os
 import signal
 import socket
@@ -10,18 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from kcseg.cli import main
-from kcseg.config import from_json, to_json
+from kcseg.config import from_json
 from kcseg.files import read_csv, read_json
 
 # Small enough for seconds, and the larger networks of the space are passed over: the search meets both kinds.
 OPTIONS = ("--trials", 4, "--folds", 1, "--epochs", 2, "--max-parameters", 8000)
-
-
-@pytest.fixture(scope="module")
-def config_path(tmp_path_factory, tiny):
-    path = tmp_path_factory.mktemp("config") / "tiny.json"
-    path.write_text(json.dumps(to_json(tiny)))
-    return path
 
 
 def kcseg(*arguments):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kcseg.data.simulation.fields import Waves
+from kcseg.data.simulation.shapes import inside_ellipsoid, rounded_minimum
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +106,10 @@ class Kidney:
         sinus = sinus + 1.3 * edge
         rim = np.clip(self.cortex_mm + self.cortex_variation_mm * cortex, 2.5, None)
         column = self.column_mm + self.column_variation_mm * columns
-        medulla = _rounded_minimum(solid - rim, _rounded_minimum(inside, between / 2 - column))
+        medulla = rounded_minimum(solid - rim, rounded_minimum(inside, between / 2 - column))
         medulla = np.minimum(medulla, -hilum - 0.5 * rim)
         # the lips of the hilum are round
-        sinus = np.maximum(sinus, -_rounded_minimum(solid, -hilum, 8.0))
+        sinus = np.maximum(sinus, -rounded_minimum(solid, -hilum, 8.0))
         return Tissues(solid, np.minimum(sinus, -medulla), medulla)
 
     def _from_body(self, plane: Plane) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -134,9 +135,9 @@ class Kidney:
     def _sinus(self, point: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Return the depths inside the hilum and inside the whole sinus."""
         offset = [x - c for x, c in zip(point, self.sinus_centre_mm, strict=True)]
-        cavity = _inside_ellipsoid(offset, self.sinus_half_axes_mm)
+        cavity = inside_ellipsoid(offset, self.sinus_half_axes_mm)
         flare = 1 + 0.5 * np.clip(-offset[1], 0, None) / self.half_axes_mm[1]
-        tube = _inside_ellipsoid((offset[0] / flare, offset[2] / flare), self.hilum_half_axes_mm)
+        tube = inside_ellipsoid((offset[0] / flare, offset[2] / flare), self.hilum_half_axes_mm)
         hilum = np.minimum(tube, -offset[1])
         return hilum, np.maximum(cavity, hilum)
 
@@ -159,13 +160,6 @@ class Kidney:
         return depth
 
 
-def _inside_ellipsoid(offset: list[np.ndarray] | tuple[np.ndarray, ...], half_axes: np.ndarray) -> np.ndarray:
-    """Return the depth inside an ellipsoid or ellipse to first order."""
-    square = sum((x / a) ** 2 for x, a in zip(offset, half_axes, strict=True)) + 1e-9
-    slope = sum((x / a**2) ** 2 for x, a in zip(offset, half_axes, strict=True)) + 1e-12
-    return (np.sqrt(square) - square) / np.sqrt(slope)
-
-
 def _inside_cone(
     point: tuple[np.ndarray, np.ndarray, np.ndarray],
     base: np.ndarray,
@@ -181,9 +175,3 @@ def _inside_cone(
     forward = np.clip(along, 0, None)
     radial = np.sqrt(np.clip(square - forward**2, 0, None))
     return tip_radius_mm + spread * forward - radial
-
-
-def _rounded_minimum(first: np.ndarray, second: np.ndarray, radius_mm: float = 3.0) -> np.ndarray:
-    """Return the smaller of two depths, its edge rounded off over `radius_mm`."""
-    overlap = np.clip(radius_mm - np.abs(first - second), 0, None)
-    return np.minimum(first, second) - overlap**2 / (4 * radius_mm)

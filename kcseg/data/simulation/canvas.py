@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kcseg.data.simulation.fields import smooth_field
+from kcseg.data.simulation.shapes import inside_ellipsoid
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +47,7 @@ class Canvas:
         row, column = self.rows - centre[0], self.columns - centre[1]
         along = row * np.cos(tilt) - column * np.sin(tilt)
         across = row * np.sin(tilt) + column * np.cos(tilt)
-        square = (along / half_axes[0]) ** 2 + (across / half_axes[1]) ** 2 + 1e-9
-        slope = (along / half_axes[0] ** 2) ** 2 + (across / half_axes[1] ** 2) ** 2 + 1e-12
-        return (np.sqrt(square) - square) / np.sqrt(slope)
+        return inside_ellipsoid((along, across), half_axes)
 
     def line(self, start: tuple[float, float], end: tuple[float, float], radius: float) -> np.ndarray:
         """Return mm inside a thick line with round ends."""

@@ -17,7 +17,7 @@ from kcseg.config import SimulationConfig
 from kcseg.data.simulation.annotator import FaultRates, annotate
 from kcseg.data.simulation.case import draw_case
 from kcseg.errors import InputError
-from kcseg.files import locked, read_json, remove_leftovers, write, write_json
+from kcseg.files import holds_others, locked, read_json, remove_leftovers, write, write_json
 
 _STARTED, _COMPLETE = "simulation-started.json", "simulation.json"
 
@@ -141,5 +141,5 @@ def _require_free(folder: Path, facts: dict[str, Any]) -> None:
     if started.exists():
         if read_json(started) != facts:
             raise InputError(f"{folder} holds the beginning of another simulation; choose another folder")
-    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+    elif holds_others(folder):
         raise InputError(f"{folder} is not empty; choose a new or empty folder for the simulated challenge")

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kcseg.data.simulation.shapes import random_directions
+
 # Deviation that uniform cubic B-splines leave of white noise, in two dimensions: the integral of B(x)².
 _SPLINE_DEVIATION = 151 / 315
 
@@ -34,8 +36,7 @@ class Waves:
     @classmethod
     def draw(cls, random: np.random.Generator, length_mm: float, count: int = 12) -> "Waves":
         """Draw waves in all directions, of half to one and a half times `length_mm`."""
-        directions = random.standard_normal((count, 3))
-        directions /= np.sqrt((directions**2).sum(axis=1, keepdims=True))
+        directions = random_directions(random, count)
         lengths = length_mm * random.uniform(0.5, 1.5, (count, 1))
         return cls(2 * np.pi * directions / lengths, random.uniform(0, 2 * np.pi, count))
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from kcseg.data.simulation.anatomy import Kidney
 from kcseg.data.simulation.fields import Waves
+from kcseg.data.simulation.shapes import random_directions
 
 
 def grow_kidney(random: np.random.Generator) -> Kidney:
@@ -13,7 +14,7 @@ def grow_kidney(random: np.random.Generator) -> Kidney:
     sinus_centre, sinus, hilum = _sinus(random, half_axes)
     cortex = float(np.clip(random.normal(7.0, 1.3), 5, 10))
     bases, tips, spreads = _pyramids(random, half_axes, sinus_centre, sinus, hilum)
-    scars = half_axes * _directions(random, random.choice(3, p=[0.75, 0.2, 0.05])) * 0.95
+    scars = half_axes * random_directions(random, random.choice(3, p=[0.75, 0.2, 0.05])) * 0.95
     return Kidney(
         half_axes_mm=half_axes,
         axes=_orientation(random),
@@ -85,7 +86,7 @@ def _pyramids(
     hilum: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return bases, tips and spreads of pyramids spaced over the surface, none at the hilum."""
-    candidates = half_axes * _directions(random, 300)
+    candidates = half_axes * random_directions(random, 300)
     beside = (np.abs(candidates[:, 0]) > 1.25 * hilum[0]) | (np.abs(candidates[:, 2]) > 1.25 * hilum[1])
     candidates = candidates[beside | (candidates[:, 1] > 0)]
     bases = _far_apart(candidates, int(random.integers(9, 16)))
@@ -93,12 +94,6 @@ def _pyramids(
     directions /= np.sqrt((directions**2).sum(axis=1, keepdims=True))
     tips = sinus_centre + directions * sinus * random.uniform(0.7, 1.0, (len(bases), 1))
     return bases, tips, random.uniform(0.4, 0.8, len(bases))
-
-
-def _directions(random: np.random.Generator, count: int) -> np.ndarray:
-    """Return (count, 3) random unit vectors."""
-    vectors = random.standard_normal((count, 3))
-    return vectors / np.sqrt((vectors**2).sum(axis=1, keepdims=True))
 
 
 def _far_apart(points: np.ndarray, count: int) -> np.ndarray:

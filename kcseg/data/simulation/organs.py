@@ -5,6 +5,7 @@ import numpy as np
 from kcseg.data.simulation.canvas import Canvas
 from kcseg.data.simulation.contrast import Contrast
 from kcseg.data.simulation.fields import smooth_curve
+from kcseg.data.simulation.shapes import rounded_minimum
 
 
 def paint_liver(
@@ -23,9 +24,7 @@ def paint_liver(
     beside = canvas.columns - random.uniform(-40, 12)
     inside = beyond
     for border in (above, beside):
-        radius = random.uniform(10, 30)
-        overlap = np.clip(radius - np.abs(inside - border), 0, None)
-        inside = np.minimum(inside, border) - overlap**2 / (4 * radius)
+        inside = rounded_minimum(inside, border, random.uniform(10, 30))
     hu = np.broadcast_to(contrast.liver + 3 * canvas.field(random, 12), canvas.hu.shape).copy()
     liver = Canvas(hu)
     for _ in range(random.integers(0, 9)):

@@ -17,10 +17,6 @@ def cases() -> tuple[Case, ...]:
     return tuple(draw_case(np.random.default_rng([5, index])) for index in range(36))
 
 
-def central() -> list[Case]:
-    return [case for case in cases() if not case.facts["off_centre"]]
-
-
 def test_shapes_and_types():
     for case in cases():
         assert case.hu.shape == case.truth.shape == (192, 192)

@@ -4,6 +4,7 @@ import click
 
 import kcseg
 from kcseg.cli.check import check
+from kcseg.cli.compare import compare_pretraining
 from kcseg.cli.console import ClearErrorsGroup
 from kcseg.cli.export import export
 from kcseg.cli.predict import predict
@@ -21,5 +22,5 @@ def main() -> None:
     """Find the renal cortex in coronal CT and measure it. Research software, not a medical device."""
 
 
-for command in (train, tune, pretrain, export, predict, serve, score, simulate, check):
+for command in (train, tune, pretrain, compare_pretraining, export, predict, serve, score, simulate, check):
     main.add_command(command)

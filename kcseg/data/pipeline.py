@@ -17,19 +17,20 @@ class Steps(ABC):
 
     The images are dealt in a new random order each time all have been seen, and no batch is ever smaller than
     `batch_size`: a batch may begin with the last images of one order and end with the first of the next.
+
+    Attributes:
+        per_epoch: steps of an epoch; those in which every image is seen once, rounded up, unless said otherwise.
     """
 
-    def __init__(self, count: int, size: tuple[int, int], config: Config, seed: int):
+    def __init__(
+        self, count: int, size: tuple[int, int], config: Config, seed: int, per_epoch: int | None = None
+    ):
         self._count = count
         self._size = size
         self._batch_size = config.training.batch_size
         self._augmenter = Augmenter(config.augmentation)
         self._seed = seed
-
-    @property
-    def per_epoch(self) -> int:
-        """Steps in which every image is seen once, rounded up."""
-        return -(-self._count // self._batch_size)
+        self.per_epoch = per_epoch or -(-count // self._batch_size)
 
     def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Return images and references of a step, float32 (batch_size, height, width, 1) each, images in [0, 1]."""
@@ -61,12 +62,12 @@ class Steps(ABC):
 class TrainingSteps(Steps):
     """Images of the challenge and their references."""
 
-    def __init__(self, batch: Batch, config: Config, *, seed: int):
+    def __init__(self, batch: Batch, config: Config, *, seed: int, per_epoch: int | None = None):
         if batch.masks is None:
             raise ValueError("training needs masks")
         self._images = window(stack(batch.images, AIR_HU), config.image.window_hu)
         self._masks = stack(batch.masks, False).astype(np.uint8)
-        super().__init__(len(batch), self._images.shape[1:], config, seed)
+        super().__init__(len(batch), self._images.shape[1:], config, seed, per_epoch)
 
     def _take(self, chosen: list[int], step: int) -> tuple[np.ndarray, np.ndarray]:
         return self._images[chosen], self._masks[chosen]
@@ -78,12 +79,9 @@ class PersonSteps(Steps):
     def __init__(self, persons: CocoPersons, config: Config, *, seed: int):
         self._persons = persons
         self._pretraining = config.pretraining
-        super().__init__(len(persons), (config.pretraining.size_px,) * 2, config, seed)
-
-    @property
-    def per_epoch(self) -> int:
-        """As many steps as the configuration says: an epoch is what a kill can cost, and COCO is large."""
-        return self._pretraining.steps_per_epoch
+        size = (self._pretraining.size_px,) * 2
+        # an epoch is what a kill can cost, and COCO is large
+        super().__init__(len(persons), size, config, seed, self._pretraining.steps_per_epoch)
 
     def _take(self, chosen: list[int], step: int) -> tuple[np.ndarray, np.ndarray]:
         random = np.random.default_rng([self._seed, 2, step])

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,22 @@ from kcseg.files import write
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("kcseg", "results"), autoescape=True, undefined=jinja2.StrictUndefined
 )
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a page: a heading, paragraphs set apart by empty lines, a table, figures with their captions."""
+
+    title: str
+    text: str = ""
+    rows: Sequence[Mapping[str, Any]] = ()  # of a table; the keys of the first are its head
+    figures: Sequence[tuple[Any, str]] = ()  # PNG file and caption
+
+
+def write_sections(path: Path, title: str, sections: Sequence[Section]) -> None:
+    """Write a page of sections as one HTML file that carries its figures."""
+    carried = [replace(section, figures=_carried(section.figures)) for section in sections]
+    _render(path, "sections.html", title=title, sections=carried)
 
 
 def write_report(

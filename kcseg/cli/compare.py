@@ -1,0 +1,105 @@
+"""kcseg compare-pretraining: what pre-trained weights buy, over several seeds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.progress import Progress
+
+from kcseg.cli.console import console, progress_bars, quiet_import
+from kcseg.cli.settings import config_option, preset_option, read_settings
+from kcseg.config import Config
+from kcseg.data.batch import training_batch
+from kcseg.data.simulation.challenge import simulate_challenge
+from kcseg.data.simulation.persons import simulate_persons
+from kcseg.errors import InputError
+
+_SIMULATED = {"train": 1500, "val": 150}  # images of the stand-in
+
+
+@click.command("compare-pretraining")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="Challenge folder; without it one is simulated."
+)
+@click.option("--coco", type=click.Path(path_type=Path), help="Folder in COCO's 2017 layout to pre-train on.")
+@click.option("--pretrained", type=click.Path(path_type=Path), help="Weights that kcseg pretrain wrote.")
+@click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@click.option("--seeds", default=5, show_default=True, help="Trainings from each start.")
+@click.option("--steps", default=300, show_default=True, help="Of each training.")
+@click.option(
+    "--every", default=20, show_default=True, help="Steps from one look at held-out images to the next."
+)
+@preset_option
+@config_option
+def compare_pretraining(
+    data: Path | None,
+    coco: Path | None,
+    pretrained: Path | None,
+    folder: Path,
+    seeds: int,
+    steps: int,
+    every: int,
+    preset: str,
+    config_path: Path | None,
+) -> None:
+    """Train from pre-trained and from random weights, and draw the paper's figure 3.
+
+    Without --pretrained, weights are pre-trained first: on --coco, or on simulated persons. Interrupted, the same
+    command goes on; with more --seeds, it continues a finished comparison.
+    """
+    if coco and pretrained:
+        raise InputError("--coco and --pretrained exclude each other: the weights are pre-trained already")
+    config = read_settings(preset, config_path)
+    with quiet_import():
+        from kcseg.results import starts as results
+        from kcseg.training.starts import Comparison, compare_starts
+
+    comparison = Comparison(config, seeds=seeds, steps=steps, every=every)
+    persons = (
+        f"the weights in {pretrained.name}" if pretrained else coco.name if coco else "simulated persons"
+    )
+    with progress_bars() as bars:
+        if data is None:
+            data = folder / "challenge"
+            _simulate_challenge(data, config, bars)
+        batch = training_batch(data)
+        weights = pretrained or _pretrain(folder, coco, config, bars)
+        task = bars.add_task("training", total=2 * seeds * comparison.taken, note="")
+        done: dict[str, int] = {}
+
+        def on_step(name: str, step: int, total: int) -> None:
+            done[name] = step
+            bars.update(task, completed=sum(done.values()), note=name)
+
+        histories = compare_starts(folder, batch, weights, comparison, on_step)
+    page = results.report_starts(folder, comparison, histories, persons)
+    console.print(results.starts_sentence(results.start_rows(histories)), soft_wrap=True)
+    console.print(f"Look at {escape(str(page))}", soft_wrap=True)
+
+
+def _simulate_challenge(folder: Path, config: Config, bars: Progress) -> None:
+    sizes = replace(config.simulation, test=0)
+    task = bars.add_task("simulating", total=sum(sizes.train), note="")
+    simulate_challenge(folder, sizes, progress=lambda: bars.advance(task), workers=2)
+
+
+def _pretrain(folder: Path, coco: Path | None, config: Config, bars: Progress) -> Path:
+    """Pre-train inside the folder, unless an earlier call did, and return the weights."""
+    from kcseg.training.pretrain import pretrain
+
+    weights = folder / "pretraining" / "pretrained.npz"
+    if (weights.parent / "result.json").exists():
+        return weights
+    if coco is None:
+        coco = folder / "persons"
+        task = bars.add_task("simulating persons", total=sum(_SIMULATED.values()), note="")
+        simulate_persons(coco, **_SIMULATED, seed=config.seed, progress=lambda: bars.advance(task))
+    task = bars.add_task("pre-training", note="")
+    pretrain(
+        weights.parent,
+        coco,
+        config,
+        on_step=lambda done, total, best: bars.update(task, completed=done, total=total),
+    )
+    return weights

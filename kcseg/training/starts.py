@@ -1,0 +1,152 @@
+"""Pre-trained against random weights to start from (the paper's figure 3), over several seeds."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kcseg.config import Config, to_json
+from kcseg.data.batch import Batch
+from kcseg.data.pipeline import TrainingSteps, validation_dataset
+from kcseg.errors import InputError
+from kcseg.files import holds_others, locked, read_json, remove_leftovers, sha256, write_json
+from kcseg.training.checkpoint import load_pretrained
+from kcseg.training.fit import fit_network, read_history
+from kcseg.training.run import plan_members
+
+PRETRAINED, RANDOM = "pre-trained", "random"
+_SETTINGS = "comparison.json"
+
+History = list[dict[str, float]]
+OnStep = Callable[[str, int, int], None]  # which training, steps done, steps in all
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the two starts are compared (our choice; the paper shows one training of each).
+
+    Attributes:
+        config: network, training and augmentation.
+        seeds: trainings of each start. A seed draws the fold, the order of the images and the random weights, and the
+            two trainings of a seed differ in nothing but the weights they start from.
+        steps: of each training.
+        every: steps from one look at the held-out images to the next.
+    """
+
+    config: Config
+    seeds: int = 5
+    steps: int = 300
+    every: int = 20
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be compared."""
+        if min(self.seeds, self.every) < 1 or self.steps < self.every:
+            raise InputError(
+                f"expected at least one seed and as many steps as between two looks, got {self.seeds} seeds, "
+                f"{self.steps} steps, a look every {self.every}"
+            )
+        if self.config.ensemble.folds < 2:
+            raise InputError("held-out images are needed: 'ensemble.folds' must be at least 2")
+
+    @property
+    def taken(self) -> int:
+        """Steps of each training: whole stretches between looks."""
+        return self.steps // self.every * self.every
+
+    def settings(self, seed: int) -> Config:
+        """Return the configuration of a seed's trainings; an epoch is the stretch between two looks."""
+        looks = self.taken // self.every
+        training = replace(self.config.training, maximum_epochs=looks, patience_epochs=looks)
+        return replace(self.config, training=training, seed=self.config.seed + seed)
+
+
+def compare_starts(
+    folder: Path,
+    batch: Batch,
+    pretrained: Path,
+    comparison: Comparison,
+    on_step: OnStep = lambda name, done, total: None,
+) -> dict[str, list[History]]:
+    """Train from pre-trained and from random weights on the first fold of each seed, or go on where it was cut off.
+
+    Writes `<start>-<seed>/history.csv` to the folder.
+
+    Args:
+        folder: of the comparison.
+        batch: images and references to train on.
+        pretrained: weights that `kcseg pretrain` wrote.
+        comparison: what is compared.
+        on_step: told of every step.
+
+    Returns:
+        The histories of the trainings by start, in the order of the seeds; a row per look holds `step`, `val_dice`
+        and `binary_crossentropy`, the mean over the training batches since the look before.
+
+    Raises:
+        InputError: the weights do not fit, or the folder holds something else.
+    """
+    starts = {PRETRAINED: load_pretrained(pretrained, comparison.config.network), RANDOM: None}
+    _require_own(folder, _facts(batch, pretrained, comparison))
+    histories: dict[str, list[History]] = {name: [] for name in starts}
+    with locked(folder):
+        write_json(folder / _SETTINGS, _facts(batch, pretrained, comparison))
+        for seed in range(1, comparison.seeds + 1):
+            for name, start in starts.items():
+                one = folder / f"{name}-{seed}"
+                _train(one, batch, start, comparison, seed, on_step)
+                histories[name].append(read_history(one))
+    return histories
+
+
+def _train(
+    folder: Path,
+    batch: Batch,
+    start: Mapping[str, np.ndarray] | None,
+    comparison: Comparison,
+    seed: int,
+    on_step: OnStep,
+) -> None:
+    """Train one network; a finished one has a history and no state left to go on from."""
+    if (folder / "history.csv").exists() and not (folder / "state.npz").exists():
+        on_step(folder.name, comparison.taken, comparison.taken)
+        return
+    remove_leftovers(folder)
+    config = comparison.settings(seed)
+    held_out = frozenset(plan_members(batch.ids, config)[0].held_out)
+    trained_on = batch.select(frozenset(batch.ids) - held_out)
+    fit_network(
+        folder,
+        TrainingSteps(trained_on, config, seed=config.seed, per_epoch=comparison.every),
+        validation_dataset(batch.select(held_out), config),
+        config,
+        seed=config.seed,
+        start=start,
+        on_step=lambda done, total, best: on_step(folder.name, done, total),
+    )
+    (folder / "state.npz").unlink()
+    keras.backend.clear_session(free_memory=True)
+
+
+def _facts(batch: Batch, pretrained: Path, comparison: Comparison) -> dict[str, object]:
+    return {
+        "config": to_json(comparison.config),
+        "steps": comparison.steps,
+        "every": comparison.every,
+        "pretrained_sha256": sha256(pretrained),
+        "data": {"images": len(batch), "sha256": batch.fingerprint()},
+    }
+
+
+def _require_own(folder: Path, facts: Mapping[str, object]) -> None:
+    if (folder / _SETTINGS).exists():
+        if read_json(folder / _SETTINGS) != facts:
+            raise InputError(
+                f"{folder / _SETTINGS} says that the comparison there was started with other settings, weights or "
+                "data; choose another folder with --run"
+            )
+    elif holds_others(folder, "challenge", "persons", "pretraining"):
+        raise InputError(
+            f"{folder} holds files that are not a comparison; choose a new or empty folder with --run"
+        )

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from kcseg.results.starts import start_rows, starts_figure, starts_sentence, steps_to_reach
+from kcseg.training.starts import PRETRAINED, RANDOM
+
+
+def history(*scores):
+    return [
+        {"step": 10.0 * place, "val_dice": score, "binary_crossentropy": 1 - score}
+        for place, score in enumerate(scores, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dice", "steps"), [(0.2, 5.0), (0.4, 10.0), (0.5, 15.0), (0.6, 20.0), (0.9, np.inf)]
+)
+def test_steps_are_read_off_the_straight_line(dice, steps):
+    assert steps_to_reach(history(0.4, 0.6, 0.3, 0.8), dice) == pytest.approx(steps)
+
+
+def test_both_starts_are_held_against_the_random_ones_final_dice():
+    (row,) = start_rows({PRETRAINED: [history(0.76, 0.9)], RANDOM: [history(0.4, 0.8)]})
+    assert row["steps_pretrained"] == pytest.approx(10)  # 0.95 * 0.8 = 0.76
+    assert row["steps_random"] == pytest.approx(19)
+    assert (row["final_dice_pretrained"], row["final_dice_random"]) == (0.9, 0.8)
+
+
+def test_the_sentence_counts_the_seeds():
+    histories = {PRETRAINED: [history(0.8, 0.8), history(0.1, 0.8)], RANDOM: [history(0.4, 0.8)] * 2}
+    assert "sooner in 1 of 2 seeds" in starts_sentence(start_rows(histories))
+
+
+def test_the_figure_has_a_line_and_a_band_for_each_start():
+    figure = starts_figure({PRETRAINED: [history(0.5, 0.8)] * 2, RANDOM: [history(0.2, 0.8)] * 2})
+    for axes in figure.axes:
+        assert [line.get_label() for line in axes.lines] == [PRETRAINED, RANDOM]
+        assert len(axes.collections) == 2
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [0.5, 0.8])

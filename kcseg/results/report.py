@@ -32,6 +32,29 @@ def write_sections(path: Path, title: str, sections: Sequence[Section]) -> None:
     _render(path, "sections.html", title=title, sections=carried)
 
 
+def to_markdown(title: str, sections: Sequence[Section], *, beside: Path) -> str:
+    """Return sections as Markdown for a file in the folder `beside`, which also holds their figures."""
+    parts = [f"# {title}"]
+    for section in sections:
+        parts += [f"## {section.title}"] if section.title else []
+        parts += [section.text] if section.text else []
+        if section.rows:
+            cells = [list(section.rows[0]), ["---"] * len(section.rows[0])]
+            cells += [[str(value) for value in row.values()] for row in section.rows]
+            parts.append("\n".join(f"| {' | '.join(row)} |" for row in cells))
+        for file, caption in section.figures:
+            parts.append(f"![{caption}]({file.relative_to(beside).as_posix()})\n\n*{caption}*")
+    return "\n\n".join(parts) + "\n"
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as one level, `network.filters` and so on."""
+    level: dict[str, Any] = {}
+    for name, value in values.items():
+        level |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return level
+
+
 def write_report(
     path: Path,
     *,

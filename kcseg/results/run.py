@@ -14,7 +14,7 @@ from kcseg.files import read_json
 from kcseg.results.evaluation import Evaluation, evaluate, write_scores
 from kcseg.results.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
 from kcseg.results.predictions import predict_files
-from kcseg.results.report import write_report
+from kcseg.results.report import flat, write_report
 from kcseg.serving.runner import Ensemble
 from kcseg.training.fit import read_history
 from kcseg.training.run import Run
@@ -65,7 +65,7 @@ def report_run(
         scores=evaluation.rows() if evaluation else [],
         members=_member_rows(run),
         figures=figures,
-        config=_flat(to_json(run.config)),
+        config=flat(to_json(run.config)),
     )
     return evaluation
 
@@ -136,11 +136,3 @@ def _member_rows(run: Run) -> list[dict[str, object]]:
         {"name": name, "images": images - len(held_out), **read_json(run.folder / name / "member.json")}
         for name, held_out in folds.items()
     ]
-
-
-def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
-    """Return nested settings as one level, `network.filters` and so on."""
-    flat: dict[str, object] = {}
-    for name, value in values.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

@@ -104,7 +104,7 @@ def report_starts(
             ),
             Section(
                 f"Steps to {_SHARE:.0%} of the final Dice of the random start",
-                rows=[{name.replace("_", " "): _cell(value) for name, value in row.items()} for row in rows],
+                rows=start_cells(rows),
             ),
             Section("Settings", rows=[{"name": n, "value": v} for n, v in _settings(comparison).items()]),
         ],
@@ -124,6 +124,11 @@ def starts_sentence(rows: Sequence[Mapping[str, float]]) -> str:
         f"random ones after {reached[1]}; sooner in {(ours < theirs).sum()} of {len(rows)} seeds. Final Dice "
         f"{finals[0]:.3f} and {finals[1]:.3f}."
     )
+
+
+def start_cells(rows: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
+    """Return `start_rows` as a table a person reads."""
+    return [{name.replace("_", " "): _cell(value) for name, value in row.items()} for row in rows]
 
 
 def _cell(value: float) -> str:

@@ -1,0 +1,215 @@
+"""The paper's study from end to end: pre-training, the ensemble, what it is compared with, and the report."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from kcseg.challenge import run_challenge
+from kcseg.config import Config, to_json
+from kcseg.data.batch import Batch, read_batch, read_truth, test_batches, training_batch
+from kcseg.data.simulation.challenge import simulate_challenge
+from kcseg.data.simulation.persons import simulate_persons
+from kcseg.errors import InputError
+from kcseg.files import holds_others, locked, read_json, sha256, write_json
+from kcseg.results.reproduction import Findings, report_reproduction
+from kcseg.results.run import counter
+from kcseg.results.study import SoftMasks, by_count, combine, edge_share, without_augmentation
+from kcseg.training.members import train_members
+from kcseg.training.pretrain import pretrain
+from kcseg.training.run import PRETRAINED_NAME, Run, load_run, open_run
+from kcseg.training.starts import Comparison, compare_starts
+
+Scored = tuple[Batch, tuple[np.ndarray, ...] | None]  # images with references, and their truth where known
+OnStep = Callable[[str, int, int], None]  # which stage, how much of it is done, of how much
+
+ENSEMBLE, RANDOM_START, NO_AUGMENTATION = "ensemble", "random-start", "no-augmentation"
+_SETTINGS = "study.json"
+_STAGES = ("challenge", "persons", "pretraining", "comparison", ENSEMBLE, RANDOM_START, NO_AUGMENTATION)
+_PERSONS = {"train": 1500, "val": 150}  # images of the stand-in for COCO
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is studied.
+
+    Attributes:
+        config: of the ensemble; the others differ in one thing each.
+        data: challenge folder; None simulates one of `config.simulation`.
+        coco: folder in COCO's layout to pre-train on; None simulates persons.
+        seeds, steps: of the comparison of pre-trained with random starts.
+    """
+
+    config: Config
+    data: Path | None = None
+    coco: Path | None = None
+    seeds: int = 5
+    steps: int = 300
+
+
+def reproduce(folder: Path, study: Study, on_step: OnStep = lambda stage, done, total: None) -> Path:
+    """Run the study in a folder, or go on where it was cut off, and return the report.
+
+    Trains the ensemble, and its fold members twice more: from random weights, and on images that are never changed.
+
+    Raises:
+        InputError: unusable data, or the folder holds something else.
+    """
+    facts = _facts(study)
+    if (folder / _SETTINGS).exists():
+        if read_json(folder / _SETTINGS) != facts:
+            raise InputError(
+                f"{folder / _SETTINGS} says that the study there was started with other settings or data; "
+                "choose another folder with --run"
+            )
+    elif holds_others(folder, *_STAGES):
+        raise InputError(
+            f"{folder} holds files that are not a study; choose a new or empty folder with --run"
+        )
+    with locked(folder):
+        write_json(folder / _SETTINGS, facts)
+        challenge = study.data or _simulate(folder / "challenge", study.config, on_step)
+        test = _test_batch(challenge)
+        weights = _pretrain(folder, study, on_step)
+        batch = training_batch(challenge)
+        comparison = Comparison(study.config, seeds=study.seeds, steps=study.steps)
+        starts = compare_starts(
+            folder / "comparison",
+            batch,
+            weights,
+            comparison,
+            lambda name, done, total: on_step(f"comparison, {name}", done, total),
+        )
+        main = _train_ensemble(folder / ENSEMBLE, challenge, weights, study.config, on_step)
+        folds = replace(study.config, ensemble=replace(study.config.ensemble, full_members=0))
+        arms = {
+            RANDOM_START: _train_folds(folder / RANDOM_START, batch, folds, None, on_step),
+            NO_AUGMENTATION: _train_folds(
+                folder / NO_AUGMENTATION, batch, without_augmentation(folds), weights, on_step
+            ),
+        }
+        figures = draw_paper(folder / "figures", main, batch, test, starts)
+        audit = _audit(main, batch, challenge, on_step)
+        findings = _evaluate(main, arms, test, on_step)
+        return report_reproduction(
+            folder, study.config, findings, starts, _told(study, batch, test, pretrained), figures, audit
+        )
+
+
+def _simulate(folder: Path, config: Config, on_step: OnStep) -> Path:
+    sizes = config.simulation
+    tell = _counted("simulating", sum(sizes.train) + sizes.test, on_step)
+    simulate_challenge(folder, sizes, progress=tell, workers=2)
+    return folder
+
+
+def _test_batch(challenge: Path) -> Scored:
+    """Read the first test batch with references."""
+    for folder in test_batches(challenge).values():
+        batch = read_batch(folder)
+        if batch.masks is not None:
+            return batch, read_truth(folder, batch.ids)
+    raise InputError(f"no test batch with masks in {challenge}; the study compares scores on one")
+
+
+def _pretrain(folder: Path, study: Study, on_step: OnStep) -> Path:
+    """Pre-train inside the folder, unless an earlier call did, and return the weights."""
+    place = folder / "pretraining"
+    if not (place / "result.json").exists():
+        coco = study.coco
+        if coco is None:
+            coco = folder / "persons"
+            tell = _counted("simulating persons", sum(_PERSONS.values()), on_step)
+            simulate_persons(coco, **_PERSONS, seed=study.config.seed, progress=tell)
+        pretrain(
+            place, coco, study.config, on_step=lambda done, total, best: on_step("pre-training", done, total)
+        )
+    return place / PRETRAINED_NAME
+
+
+def _train_ensemble(folder: Path, challenge: Path, weights: Path, config: Config, on_step: OnStep) -> Run:
+    """Do the whole challenge with the ensemble, unless an earlier call did."""
+    if not (folder / "report.html").exists():
+        run_challenge(
+            folder,
+            config,
+            data=challenge,
+            pretrained=weights,
+            created=date.today(),
+            watcher=_Watcher(on_step),
+        )
+    return load_run(folder)
+
+
+def _train_folds(folder: Path, batch: Batch, config: Config, weights: Path | None, on_step: OnStep) -> Run:
+    run = open_run(folder, batch, config, weights)
+    train_members(
+        run,
+        batch,
+        config.member_numbers,
+        lambda member, done, total, best: on_step(f"{folder.name}, member {member}", done, total),
+    )
+    return run
+
+
+def _evaluate(main: Run, arms: Mapping[str, Run], test: Scored, on_step: OnStep) -> Findings:
+    """Score every network and every way to combine them on the test batch."""
+    batch, truth = test
+    images = batch.images
+    folds = range(1, main.config.ensemble.folds + 1)
+    count = len(images) * (main.config.members + len(arms) * len(folds))
+    segmented = _counted("segmenting", count, on_step)
+    soft = SoftMasks(main, images, main.config.member_numbers, segmented)
+    scored = _counted("scoring", 2**main.config.members - 1, on_step)
+    return Findings(
+        ensemble=combine(soft, batch, truth),
+        arms={
+            ENSEMBLE: combine(soft.of_folds(), batch, truth),
+            **{
+                name: combine(SoftMasks(run, images, folds, segmented), batch, truth)
+                for name, run in arms.items()
+            },
+        },
+        by_count=by_count(soft, batch, truth, scored),
+        edge_share=edge_share(soft, batch.masks or ()),
+    )
+
+
+def _facts(study: Study) -> dict[str, object]:
+    """Return what must not change between calls."""
+    return {
+        "config": to_json(study.config),
+        "data": None if study.data is None else training_batch(study.data).fingerprint(),
+        "coco": None
+        if study.coco is None
+        else sha256(study.coco / "annotations" / "instances_train2017.json"),
+        "steps": study.steps,
+    }
+
+
+def _counted(stage: str, total: int, on_step: OnStep) -> Callable[[], None]:
+    return counter(total, lambda done, total: on_step(stage, done, total))
+
+
+class _Watcher:
+    """Tells of the challenge's stages as of the study's."""
+
+    def __init__(self, on_step: OnStep):
+        self._on_step = on_step
+
+    def simulated(self, done: int, total: int) -> None:
+        """Do nothing: the challenge is there."""
+
+    def trained(self, member: int, done: int, total: int, best_dice: float) -> None:
+        """Tell of a training step."""
+        self._on_step(f"{ENSEMBLE}, member {member}", done, total)
+
+    def segmented(self, done: int, total: int) -> None:
+        """Tell of a test image."""
+        self._on_step(f"{ENSEMBLE}, test images", done, total)
+
+    def scored(self, done: int, total: int) -> None:
+        """Tell of a score."""
+        self._on_step(f"{ENSEMBLE}, scores", done, total)

@@ -3,6 +3,7 @@
 import click
 
 import kcseg
+from kcseg.cli.audit import audit
 from kcseg.cli.check import check
 from kcseg.cli.console import ClearErrorsGroup
 from kcseg.cli.export import export
@@ -21,5 +22,5 @@ def main() -> None:
     """Find the renal cortex in coronal CT and measure it. Research software, not a medical device."""
 
 
-for command in (train, tune, pretrain, export, predict, serve, score, simulate, check):
+for command in (train, tune, pretrain, export, predict, serve, score, audit, simulate, check):
     main.add_command(command)

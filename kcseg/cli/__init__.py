@@ -3,12 +3,14 @@
 import click
 
 import kcseg
+from kcseg.cli.audit import audit
 from kcseg.cli.check import check
 from kcseg.cli.compare import compare_pretraining
 from kcseg.cli.console import ClearErrorsGroup
 from kcseg.cli.export import export
 from kcseg.cli.predict import predict
 from kcseg.cli.pretrain import pretrain
+from kcseg.cli.reproduce import reproduce
 from kcseg.cli.score import score
 from kcseg.cli.serve import serve
 from kcseg.cli.simulate import simulate
@@ -22,5 +24,18 @@ def main() -> None:
     """Find the renal cortex in coronal CT and measure it. Research software, not a medical device."""
 
 
-for command in (train, tune, pretrain, compare_pretraining, export, predict, serve, score, simulate, check):
+for command in (
+    train,
+    tune,
+    pretrain,
+    compare_pretraining,
+    reproduce,
+    audit,
+    export,
+    predict,
+    serve,
+    score,
+    simulate,
+    check,
+):
     main.add_command(command)

@@ -138,6 +138,23 @@ def training_batch(folder: Path) -> Batch:
     return Batch("train", tuple(ids), tuple(images), tuple(masks))
 
 
+def training_truth(folder: Path) -> tuple[np.ndarray, ...] | None:
+    """Return the exact masks of the pooled training batches as `training_batch` orders them.
+
+    Bool (height, width) each; None where a training batch has none. For scoring only, as `read_truth`.
+
+    Raises:
+        InputError: an image without truth, or a file that cannot be read.
+    """
+    truth: list[np.ndarray] = []
+    for path in _batches(folder, "train").values():
+        found = read_truth(path, tuple(list_images(path)))
+        if found is None:
+            return None
+        truth += found
+    return tuple(truth)
+
+
 def test_batches(folder: Path) -> dict[str, Path]:
     """Return the test batches of a challenge folder by name; there may be none."""
     return _batches(folder, "test")

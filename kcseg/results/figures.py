@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
 from kcseg.data.window import window
 from kcseg.files import atomic_path
 
+_DPI = 140
 DISPLAY_HU = (-150.0, 250.0)
 PREDICTION, REFERENCE, BOTH = (0.12, 0.35, 1.0), (1.0, 0.15, 0.15), (1.0, 0.45, 0.85)
 
@@ -36,13 +37,52 @@ def tint(picture: np.ndarray, mask: np.ndarray, colour: tuple[float, float, floa
     return np.where(mask[..., np.newaxis], 0.5 * picture + 0.5 * np.array(colour), picture)
 
 
+def overlay_figure(
+    images_hu: Sequence[np.ndarray], masks: Sequence[np.ndarray], titles: Sequence[str]
+) -> Figure:
+    """Draw the paper's figures 1 and 5: the image, and below it the same with the mask in blue, a column per image.
+
+    Images and masks are (height, width); each pair is cut to a square around its mask.
+    """
+    figure = _figure(len(images_hu), 2)
+    for column, (image, mask, title) in enumerate(zip(images_hu, masks, titles, strict=True)):
+        near = around(mask)
+        for row, picture in enumerate((_grey(image), overlay(image, mask))):
+            place = row * len(images_hu) + column
+            _show(figure, 2, len(images_hu), place, picture[near], "" if row else title)
+    return figure
+
+
+def comparison_figure(
+    images_hu: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    references: Sequence[np.ndarray],
+    titles: Sequence[str],
+    *,
+    per_line: int = 2,
+) -> Figure:
+    """Draw the paper's figure 6: beside each image prediction (blue), reference (red) and both (pink).
+
+    Images, masks and references are (height, width); each pair is cut to a square around both outlines.
+    """
+    lines = -(-len(images_hu) // per_line)
+    figure = Figure(figsize=(5.6 * per_line, 2.95 * lines + 0.3), dpi=_DPI, layout="constrained")
+    pairs = figure.subfigures(lines, per_line, squeeze=False).ravel()
+    for pair, image, mask, reference, title in zip(pairs, images_hu, masks, references, titles, strict=False):
+        near = around(mask | reference)
+        pair.suptitle(title, fontsize="small")
+        for place, picture in enumerate((_grey(image), comparison(image, mask, reference))):
+            _show(pair, 1, 2, place, picture[near], "")
+    return figure
+
+
 def segmentation_figure(
     images_hu: Sequence[np.ndarray],
     masks: Sequence[np.ndarray],
     references: Sequence[np.ndarray],
     titles: Sequence[str],
 ) -> Figure:
-    """Draw the paper's figure 5: image, ensemble in blue, and ensemble against reference, a column per image."""
+    """Draw image, ensemble in blue, and ensemble against reference, a column per image."""
     figure = _figure(len(images_hu), 3)
     for column, (image, mask, reference, title) in enumerate(
         zip(images_hu, masks, references, titles, strict=True)
@@ -51,7 +91,8 @@ def segmentation_figure(
         for row, picture in enumerate(rows):
             _show(figure, 3, len(images_hu), row * len(images_hu) + column, picture, "" if row else title)
     figure.supxlabel(
-        "middle: ensemble (blue) · bottom: ensemble only (blue), reference only (red), both (pink)"
+        "middle: ensemble (blue) · bottom: ensemble only (blue), reference only (red), both (pink)",
+        fontsize="small",
     )
     return figure
 
@@ -61,13 +102,36 @@ def disagreement_figure(
 ) -> Figure:
     """Draw the paper's figure 4: three fold members in red, green and blue, white where they agree.
 
-    `fold_masks` holds, per image, the masks or soft masks of three members, (3, height, width).
+    `fold_masks` holds, per image, the soft masks of three members, float (3, height, width) in [0, 1].
     """
     figure = _figure(len(images_hu), 2)
     for column, (image, folds, title) in enumerate(zip(images_hu, fold_masks, titles, strict=True)):
-        _show(figure, 2, len(images_hu), column, _grey(image), title)
-        _show(figure, 2, len(images_hu), len(images_hu) + column, np.moveaxis(folds.astype(float), 0, -1), "")
-    figure.supxlabel("members 1, 2, 3 in red, green, blue; white: all three")
+        near = around((folds > 0.05).any(axis=0))
+        rows = (_grey(image), np.moveaxis(folds.astype(float), 0, -1))
+        for row, picture in enumerate(rows):
+            place = row * len(images_hu) + column
+            _show(figure, 2, len(images_hu), place, picture[near], "" if row else title)
+    figure.supxlabel("members 1, 2, 3 in red, green, blue; white: all three", fontsize="small")
+    return figure
+
+
+def scores_figure(scores: Sequence[float], faulty: Sequence[float] | None) -> Figure:
+    """Draw how the scores of an audit are spread; those of references with planted faults apart, where known."""
+    figure = Figure(figsize=(7.5, 3.2), dpi=_DPI, layout="constrained")
+    axes = figure.add_subplot(xlabel="score: 1 − Dice + surprise", ylabel="references")
+    edges = np.histogram_bin_edges([*scores, *(faulty or ())], bins=30)
+    if faulty is None:
+        axes.hist(scores, edges, color="0.6")
+    else:
+        axes.hist(
+            [scores, faulty],
+            edges,
+            stacked=True,
+            color=["0.7", REFERENCE],
+            label=["no planted fault", "planted faults"],
+        )
+        axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -90,6 +154,27 @@ def training_figure(histories: dict[str, list[dict[str, float]]]) -> Figure:
     return figure
 
 
+def around(mask: np.ndarray, margin_px: int = 14) -> tuple[slice, slice]:
+    """Return the rows and columns of a square around a mask, bool (height, width), as far as the image goes.
+
+    The whole image where the mask is empty.
+    """
+    if not mask.any():
+        return slice(None), slice(None)
+    ends = [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    side = int(max(last - first for first, last in ends)) + 1 + 2 * margin_px
+    rows, columns = (
+        _span(int(first + last) // 2, side, length)
+        for (first, last), length in zip(ends, mask.shape, strict=True)
+    )
+    return rows, columns
+
+
+def _span(centre: int, side: int, length: int) -> slice:
+    start = min(max(0, centre - side // 2), max(0, length - side))
+    return slice(start, min(start + side, length))
+
+
 def save_figure(path: Path, figure: Figure) -> None:
     """Write a figure as PNG, atomically."""
     with atomic_path(path) as temporary:
@@ -101,10 +186,10 @@ def _grey(image_hu: np.ndarray) -> np.ndarray:
 
 
 def _figure(columns: int, rows: int) -> Figure:
-    return Figure(figsize=(2.6 * columns, 2.75 * rows + 0.3), layout="constrained")
+    return Figure(figsize=(2.6 * columns, 2.75 * rows + 0.3), dpi=_DPI, layout="constrained")
 
 
-def _show(figure: Figure, rows: int, columns: int, place: int, picture: np.ndarray, title: str) -> None:
+def _show(figure: FigureBase, rows: int, columns: int, place: int, picture: np.ndarray, title: str) -> None:
     axes = figure.add_subplot(rows, columns, place + 1)
     axes.imshow(picture, interpolation="nearest")
     axes.set_axis_off()

@@ -93,6 +93,11 @@ def write_tuning_page(path: Path, *, figures: Sequence[tuple[Path, str]], **valu
     _render(path, "tuning.html", figures=_carried(figures), **values)
 
 
+def write_audit_page(path: Path, *, figures: Sequence[tuple[Path, str]], **values: Any) -> None:
+    """Write the page of an audit from what `write_audit` gathers; it carries its figures: (PNG file, caption) each."""
+    _render(path, "audit.html", figures=_carried(figures), **values)
+
+
 def _carried(figures: Sequence[tuple[Path, str]]) -> list[tuple[str, str]]:
     """Return figures as a page carries them: base64 of the PNG file, and the caption."""
     return [(base64.b64encode(file.read_bytes()).decode(), caption) for file, caption in figures]

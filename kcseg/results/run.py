@@ -52,12 +52,12 @@ def report_run(
     """
     figures = [(_training_curves(run), "Training: held-out Dice and training loss, a line per member.")]
     evaluation = None
-    test = _scored_batch(challenge)
+    test = scored_batch(challenge)
     if test is not None:
         batch, truth = test
         evaluation = evaluate(ensemble, batch, truth, run.config.ensemble, counter(len(batch), on_image))
         write_scores(run.folder / "scores.csv", evaluation)
-        figures = [*_test_figures(run, batch, evaluation), *figures]
+        figures = [*_test_figures(run, ensemble, batch, evaluation), *figures]
     write_report(
         run.report_path,
         title=f"Renal cortex: {run.config.members} members and their median",
@@ -76,7 +76,7 @@ def counter(total: int, on_image: OnImage) -> Callable[[], None]:
     return lambda: on_image(next(done), total)
 
 
-def _scored_batch(challenge: Path) -> tuple[Batch, tuple[np.ndarray, ...] | None] | None:
+def scored_batch(challenge: Path) -> tuple[Batch, tuple[np.ndarray, ...] | None] | None:
     """Return the first test batch with references, and its truth where that is known."""
     for folder in test_batches(challenge).values():
         batch = read_batch(folder)
@@ -85,7 +85,9 @@ def _scored_batch(challenge: Path) -> tuple[Batch, tuple[np.ndarray, ...] | None
     return None
 
 
-def _test_figures(run: Run, batch: Batch, evaluation: Evaluation) -> list[tuple[Path, str]]:
+def _test_figures(
+    run: Run, ensemble: Ensemble, batch: Batch, evaluation: Evaluation
+) -> list[tuple[Path, str]]:
     """Draw the images from the best to the worst score, evenly spaced between: the page must not flatter."""
     scores = evaluation.dice_reference[-1]
     chosen = np.argsort(-scores, kind="stable")[
@@ -105,7 +107,8 @@ def _test_figures(run: Run, batch: Batch, evaluation: Evaluation) -> list[tuple[
     drawn = [(results, "Median ensemble on test images, from the best Dice (left) to the worst (right).")]
     if run.config.ensemble.folds >= 3:
         disagreement = run.folder / "figures" / "fold_disagreement.png"
-        save_figure(disagreement, disagreement_figure(images, [mask[:3] for mask in masks], titles))
+        soft_masks = [ensemble.soft_masks(image[np.newaxis])[0, :3] for image in images]
+        save_figure(disagreement, disagreement_figure(images, soft_masks, titles))
         drawn.append((disagreement, "Three fold members in red, green and blue; white where they agree."))
     return drawn
 

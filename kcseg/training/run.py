@@ -156,7 +156,7 @@ def remove_run(folder: Path, *, keep_challenge: bool) -> None:
             for member in filter(Path.exists, members):
                 held.enter_context(locked(member))
             # the report first: without it the run no longer counts as finished, whatever else is left
-            for name in ("report.html", "scores.csv", "figures", "predictions", "export"):
+            for name in ("report.html", "scores.csv", "figures", "predictions", "audit", "export"):
                 remove(folder / name)
             for member in members:
                 remove(member)

@@ -1,6 +1,6 @@
 """The annotator: draws the truth with the faults the challenge's references had."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.ndimage import binary_closing, binary_dilation, distance_transform_edt
@@ -28,6 +28,9 @@ class FaultRates:
     columns_merged: float = 0.45
     sheets_joined: float = 0.25
     far_too_wide: float = 0.03
+
+
+FAULTS = tuple(field.name for field in fields(FaultRates) if field.name != "rim_px")
 
 
 def annotate(

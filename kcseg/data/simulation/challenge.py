@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -69,6 +69,27 @@ def simulate_challenge(
 def is_simulated(folder: Path) -> bool:
     """Whether a simulated challenge, complete or not, lies in the folder."""
     return (folder / _COMPLETE).exists() or (folder / _STARTED).exists()
+
+
+def planted_faults(folder: Path, ids: Sequence[str]) -> tuple[tuple[str, ...], ...] | None:
+    """Return the faults planted in each reference, names of `FaultRates`; None where nothing was simulated.
+
+    Args:
+        folder: the challenge folder.
+        ids: with the batch before, e.g. train-1/0001.
+
+    Raises:
+        InputError: `simulation.json` does not tell of an id.
+    """
+    if not (folder / _COMPLETE).exists():
+        return None
+    found = read_json(folder / _COMPLETE)
+    try:
+        return tuple(tuple(found["cases"][name]["faults"]) for name in ids)
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{folder / _COMPLETE} does not tell the faults of all references ({error}); simulate the challenge again"
+        ) from error
 
 
 def _tasks(folder: Path, config: SimulationConfig) -> Iterator[_Task]:

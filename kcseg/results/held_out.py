@@ -1,0 +1,63 @@
+"""Predictions by networks that never saw the image or its reference: each fold member on what it held out."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from kcseg.data.batch import Batch
+from kcseg.data.window import window
+from kcseg.errors import InputError
+from kcseg.files import read_json
+from kcseg.training.run import Run
+
+
+def held_out_soft_masks(
+    run: Run, batch: Batch, on_image: Callable[[], None] = lambda: None
+) -> tuple[np.ndarray, ...]:
+    """Return a soft mask per training image, of the fold member that held it out.
+
+    All components are kept (our choice): to drop a part of the kidney that lies apart would contradict its reference.
+
+    Args:
+        run: a run whose fold members are trained; its full members are not needed.
+        batch: the training images of the run, all of them.
+        on_image: called after each image.
+
+    Returns:
+        float32 (height, width) each, in [0, 1], in the order of the batch.
+
+    Raises:
+        InputError: other images than the run's, no fold members, or one that is not trained.
+    """
+    held_out = _held_out(run, batch)
+    soft_masks = {}
+    for number, ids in held_out.items():
+        fold = batch.select(ids)
+        network = run.load_network(number)
+        for name, image in zip(fold.ids, fold.images, strict=True):
+            windowed = window(image, run.config.image.window_hu)[np.newaxis, ..., np.newaxis]
+            soft_masks[name] = network.predict_on_batch(windowed)[0, ..., 0]
+            on_image()
+        keras.backend.clear_session(free_memory=True)
+    return tuple(soft_masks[name] for name in batch.ids)
+
+
+def _held_out(run: Run, batch: Batch) -> dict[int, list[str]]:
+    """Return the ids each fold member held out, by its number; together they are the batch."""
+    if batch.fingerprint() != read_json(run.folder / "data.json")["sha256"]:
+        raise InputError(
+            f"these are not the images and masks {run.folder} was trained on; name that folder with --data"
+        )
+    folds = read_json(run.folder / "folds.json")
+    held_out = {number: folds[f"member-{number}"] for number in range(1, run.config.ensemble.folds + 1)}
+    if sorted(name for ids in held_out.values() for name in ids) != sorted(batch.ids):
+        raise InputError(
+            f"the fold members of {run.folder} do not hold out every training image once; "
+            "train with 'ensemble.folds' of 2 or more"
+        )
+    if untrained := [number for number in held_out if not run.is_trained(number)]:
+        raise InputError(
+            f"{run.folder} lacks the fold members {', '.join(map(str, untrained))}; run kcseg-train on it until it ends"
+        )
+    return held_out

@@ -1,26 +1,35 @@
 """The paper's study from end to end: pre-training, the ensemble, what it is compared with, and the report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from kcseg.challenge import run_challenge
 from kcseg.config import Config, to_json
-from kcseg.data.batch import Batch, read_batch, read_truth, test_batches, training_batch
+from kcseg.data.batch import Batch, training_batch
 from kcseg.data.simulation.challenge import simulate_challenge
 from kcseg.data.simulation.persons import simulate_persons
 from kcseg.errors import InputError
 from kcseg.files import holds_others, locked, read_json, sha256, write_json
-from kcseg.results.reproduction import Findings, report_reproduction
-from kcseg.results.run import counter
+from kcseg.results.audit import audit_run, read_audited, write_audit
+from kcseg.results.evaluation import evaluate
+from kcseg.results.figures import save_figure
+from kcseg.results.paper import paper_figures
+from kcseg.results.report import Section
+from kcseg.results.reproduction import Findings, audit_section, report_reproduction
+from kcseg.results.run import counter, scored_batch
+from kcseg.results.starts import starts_figure
 from kcseg.results.study import SoftMasks, by_count, combine, edge_share, without_augmentation
+from kcseg.serving.runner import Ensemble
 from kcseg.training.members import train_members
 from kcseg.training.pretrain import pretrain
 from kcseg.training.run import PRETRAINED_NAME, Run, load_run, open_run
-from kcseg.training.starts import Comparison, compare_starts
+from kcseg.training.starts import Comparison, History, compare_starts
 
 Scored = tuple[Batch, tuple[np.ndarray, ...] | None]  # images with references, and their truth where known
 OnStep = Callable[[str, int, int], None]  # which stage, how much of it is done, of how much
@@ -90,11 +99,10 @@ def reproduce(folder: Path, study: Study, on_step: OnStep = lambda stage, done, 
                 folder / NO_AUGMENTATION, batch, without_augmentation(folds), weights, on_step
             ),
         }
-        figures = draw_paper(folder / "figures", main, batch, test, starts)
-        audit = _audit(main, batch, challenge, on_step)
+        figures, audit = _draw(folder, main, challenge, test, starts, on_step)
         findings = _evaluate(main, arms, test, on_step)
         return report_reproduction(
-            folder, study.config, findings, starts, _told(study, batch, test, pretrained), figures, audit
+            folder, study.config, findings, starts, _told(folder, study, batch, test[0]), figures, audit
         )
 
 
@@ -106,12 +114,9 @@ def _simulate(folder: Path, config: Config, on_step: OnStep) -> Path:
 
 
 def _test_batch(challenge: Path) -> Scored:
-    """Read the first test batch with references."""
-    for folder in test_batches(challenge).values():
-        batch = read_batch(folder)
-        if batch.masks is not None:
-            return batch, read_truth(folder, batch.ids)
-    raise InputError(f"no test batch with masks in {challenge}; the study compares scores on one")
+    if (scored := scored_batch(challenge)) is None:
+        raise InputError(f"no test batch with masks in {challenge}; the study compares scores on one")
+    return scored
 
 
 def _pretrain(folder: Path, study: Study, on_step: OnStep) -> Path:
@@ -175,6 +180,50 @@ def _evaluate(main: Run, arms: Mapping[str, Run], test: Scored, on_step: OnStep)
         by_count=by_count(soft, batch, truth, scored),
         edge_share=edge_share(soft, batch.masks or ()),
     )
+
+
+def _draw(
+    folder: Path,
+    main: Run,
+    challenge: Path,
+    test: Scored,
+    starts: Mapping[str, Sequence[History]],
+    on_step: OnStep,
+) -> tuple[list[tuple[Path, str]], Section]:
+    """Draw the paper's figures and audit the references; return figures with captions, and the audit's section."""
+    training = read_audited(main, challenge)
+    batch, truth, faults = training
+    found = audit_run(main, batch, truth, faults, _counted("auditing", len(batch), on_step))
+    write_audit(folder / "audit", found, batch)
+    ensemble = Ensemble.load(main.folder)
+    evaluation = evaluate(ensemble, *test, main.config.ensemble, _counted("drawing", len(test[0]), on_step))
+    out = folder / "figures"
+    drawn = paper_figures(
+        out, main, ensemble, training=training, audit=found, test=test, evaluation=evaluation
+    )
+    save_figure(out / "figure-3.png", starts_figure(starts))
+    caption = (
+        "Pre-trained and random start: mean over the seeds; the band reaches from the lowest to the highest."
+    )
+    figures = sorted([*drawn, (out / "figure-3.png", caption)])
+    return figures, audit_section(folder / "audit", found)
+
+
+def _told(folder: Path, study: Study, batch: Batch, test: Batch) -> dict[str, str]:
+    """Return what was run, by name."""
+    persons = read_json(folder / "pretraining" / "result.json")
+    config = study.config
+    return {
+        "images": "simulated challenge" if study.data is None else f"challenge folder {study.data.name}",
+        "training images": str(len(batch)),
+        "test images": str(len(test)),
+        "members": f"{config.ensemble.folds} on folds, {config.ensemble.full_members} on all images",
+        "pre-trained on": f"{persons['images']['train']} images of "
+        + ("simulated persons" if study.coco is None else f"{study.coco.name}")
+        + f", Dice {persons['validation_dice']:.3f} on held-out crops",
+        "seed": str(config.seed),
+        "TensorFlow, Keras": f"{tf.__version__}, {keras.__version__}",
+    }
 
 
 def _facts(study: Study) -> dict[str, object]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from kcseg.config import Config, to_json
 from kcseg.files import write, write_json
+from kcseg.results.audit import Audit
 from kcseg.results.figures import save_figure
 from kcseg.results.report import Section, flat, to_markdown, write_sections
 from kcseg.results.starts import start_cells, start_rows, starts_sentence
@@ -207,6 +208,32 @@ def report_reproduction(
     write(folder / "reproduction.md", to_markdown(_TITLE, sections, beside=folder))
     write_sections(folder / "report.html", _TITLE, sections)
     return folder / "report.html"
+
+
+def audit_section(out: Path, found: Audit) -> Section:
+    """Say what the audit in the folder `out` found."""
+    text = (
+        "Every training reference was held against the prediction of the fold member that never saw it, and ranked by "
+        "how much that contradicts it."
+    )
+    if faults := found.faults_found:
+        kinds = ", ".join(
+            f"{name} {auc:.2f} ({count})" for name, (count, auc) in faults.by_kind.items() if auc is not None
+        )
+        text += (
+            f" {faults.faulty} of {faults.references} references carry planted faults; of the first {faults.top} "
+            f"in the ranking {faults.precision:.0%} do. Area under the ROC curve {faults.auc or 0:.2f}; by kind of fault (and "
+            f"how many): {kinds}."
+        )
+    if against := found.against_truth:
+        text += (
+            f"\n\nThe held-out predictions score {against.prediction:.3f} against the truth, the references they are "
+            f"trained on {against.reference:.3f}: {_signed(against.difference, against.interval)}. The prediction is "
+            f"closer to the truth in {against.closer:.0%} of all images, and in {against.closer_top:.0%} of the first "
+            f"{against.top}."
+        )
+    caption = "The references most contradicted: prediction only (blue), reference only (red), both (pink)."
+    return Section("The audit of the references", text, figures=[(out / "figures" / "worst.png", caption)])
 
 
 def counts_figure(by_count: Mapping[int, Sequence[Scores]]) -> Figure:

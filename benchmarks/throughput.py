@@ -2,13 +2,14 @@
 
 The ratio to the measured matrix-product rate is what can be compared between machines and runs; the times cannot.
 
-    python benchmarks/throughput.py [--filters 16] [--seconds 10]
+    python benchmarks/throughput.py [--filters 16] [--seconds 10] [--coco DIR]
 """
 
 import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -21,7 +22,8 @@ from rich.table import Table
 
 from kcseg.config import PAPER, Config
 from kcseg.data.batch import Batch
-from kcseg.data.pipeline import TrainingSteps
+from kcseg.data.coco import CocoPersons
+from kcseg.data.pipeline import PersonSteps, TrainingSteps
 from kcseg.data.simulation.case import draw_case
 from kcseg.training.fit import compiled_network
 
@@ -35,6 +37,15 @@ def seconds_per_call(call: Callable[[], object], seconds: float) -> float:
         call()
         best = min(best, time.perf_counter() - start)
     return best
+
+
+def average_seconds(call: Callable[[], object], seconds: float) -> float:
+    """Average of the calls, for what differs from one to the next, as crops of large and small pictures do."""
+    start, calls = time.perf_counter(), 0
+    while time.perf_counter() < start + seconds:
+        call()
+        calls += 1
+    return (time.perf_counter() - start) / calls
 
 
 def matrix_product_rate() -> float:
@@ -71,7 +82,10 @@ def simulated_batch(count: int, seed: int) -> Batch:
 @click.command()
 @click.option("--filters", default=16, show_default=True, help="Filters at the top level.")
 @click.option("--seconds", default=10.0, show_default=True, help="Time for each measurement.")
-def main(filters: int, seconds: float) -> None:
+@click.option(
+    "--coco", type=click.Path(path_type=Path), help="COCO folder, to time the crops for pre-training."
+)
+def main(filters: int, seconds: float, coco: Path | None) -> None:
     """Print images per second of pipeline, training step and inference, and their ratio to the machine's best."""
     config: Config = replace(PAPER, network=replace(PAPER.network, filters=filters))
     steps = TrainingSteps(simulated_batch(20, seed=1), config, seed=1)
@@ -92,6 +106,9 @@ def main(filters: int, seconds: float) -> None:
         ),
         "inference": (seconds_per_call(lambda: infer(tensor), seconds), forward),
     }
+    if coco:
+        persons = PersonSteps(CocoPersons(coco, "train"), config, seed=1)
+        measured["crops of persons"] = (average_seconds(lambda: persons(next(numbers)), seconds), 0.0)
     table = Table("part", "images/s", "GFLOP/s", f"of {peak:.0f} GFLOP/s, the matrix product's")
     for name, (duration, gflop) in measured.items():
         rate = gflop / duration
@@ -103,10 +120,10 @@ def main(filters: int, seconds: float) -> None:
         )
     console = Console()
     console.print(table)
-    ratio = measured["training step"][0] / measured["pipeline"][0]
-    console.print(
-        f"{filters} filters, batches of {count}; the pipeline feeds {ratio:.1f} times what a training step eats"
-    )
+    console.print(f"{filters} filters, batches of {count}")
+    for name in measured.keys() - {"training step", "inference"}:
+        ratio = measured["training step"][0] / measured[name][0]
+        console.print(f"{name}: {ratio:.1f} times what a training step eats")
 
 
 if __name__ == "__main__":

@@ -56,9 +56,10 @@ def compare_pretraining(
         from kcseg.training.starts import Comparison, compare_starts
 
     comparison = Comparison(config, seeds=seeds, steps=steps, every=every)
-    persons = (
-        f"the weights in {pretrained.name}" if pretrained else coco.name if coco else "simulated persons"
-    )
+    if pretrained:
+        origin = f"given as {pretrained.name}"
+    else:
+        origin = f"pre-trained on {coco.name}" if coco else "pre-trained on simulated persons"
     with progress_bars() as bars:
         if data is None:
             data = folder / "challenge"
@@ -73,7 +74,7 @@ def compare_pretraining(
             bars.update(task, completed=sum(done.values()), note=name)
 
         histories = compare_starts(folder, batch, weights, comparison, on_step)
-    page = results.report_starts(folder, comparison, histories, persons)
+    page = results.report_starts(folder, comparison, histories, origin)
     console.print(results.starts_sentence(results.start_rows(histories)), soft_wrap=True)
     console.print(f"Look at {escape(str(page))}", soft_wrap=True)
 

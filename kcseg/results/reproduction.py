@@ -222,8 +222,8 @@ def audit_section(out: Path, found: Audit) -> Section:
         )
         text += (
             f" {faults.faulty} of {faults.references} references carry planted faults; of the first {faults.top} "
-            f"in the ranking {faults.precision:.0%} do. Area under the ROC curve {faults.auc or 0:.2f}; by kind of fault (and "
-            f"how many): {kinds}."
+            f"in the ranking {faults.precision:.0%} do. Area under the ROC curve {faults.auc or 0:.2f}; by kind of "
+            f"fault, with its number: {kinds}."
         )
     if against := found.against_truth:
         text += (

@@ -82,11 +82,11 @@ def starts_figure(histories: Mapping[str, Sequence[History]]) -> Figure:
 
 
 def report_starts(
-    folder: Path, comparison: Comparison, histories: Mapping[str, Sequence[History]], persons: str
+    folder: Path, comparison: Comparison, histories: Mapping[str, Sequence[History]], origin: str
 ) -> Path:
     """Write `starts.csv`, `figures/starts.png` and `report.html` of a comparison, and return the page.
 
-    `persons` says what the weights were pre-trained on.
+    `origin` says where the pre-trained weights are from.
     """
     rows = start_rows(histories)
     write_csv(folder / "starts.csv", rows)
@@ -98,7 +98,7 @@ def report_starts(
         [
             Section(
                 "",
-                f"{starts_sentence(rows)} Pre-trained on {persons}. The two trainings of a seed share fold, order "
+                f"{starts_sentence(rows)} Weights: {origin}. The two trainings of a seed share fold, order "
                 "of the images and everything random but the first weights.",
                 figures=[(drawn, "Mean over the seeds; the band reaches from the lowest to the highest.")],
             ),

@@ -1,7 +1,8 @@
 """The paper's U-Net: residual blocks on five levels, convolutions on the skips, a sigmoid at the end."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import keras
 from keras import KerasTensor, layers
@@ -37,6 +38,19 @@ def build_unet(config: NetworkConfig, *, seed: int) -> keras.Model:
         1, 1, activation="sigmoid", kernel_initializer=blocks.initializer("soft_mask"), name="soft_mask"
     )
     return keras.Model(image, head(x), name="unet")
+
+
+def count_parameters(config: NetworkConfig) -> int:
+    """Return how many weights the network has, all of them, without giving any a value."""
+    return _count_parameters(replace(config, dropout=0.0))  # which has no weights
+
+
+@cache
+def _count_parameters(config: NetworkConfig) -> int:
+    with keras.StatelessScope(initialize_variables=False):
+        count = build_unet(config, seed=0).count_params()
+    keras.backend.clear_session()  # forget the variables that still wait for their values
+    return count
 
 
 class CropLike(layers.Layer):

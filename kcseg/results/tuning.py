@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
@@ -54,36 +56,57 @@ def progress_figure(results: Sequence[TrialResult]) -> Figure:
     numbers, scores = _finished(results)
     axes.plot(numbers, scores, "o", label="trial")
     axes.step(numbers, np.maximum.accumulate(scores), where="post", label="best so far")
-    lost = [int(result.trial) + 1 for result in results if result.status != FINISHED]
+    lost = [int(result.trial) for result in results if result.status != FINISHED]
     if lost:
-        axes.plot(lost, [scores.min()] * len(lost), "x", color="grey", label="passed over")
+        edge = {"transform": axes.get_xaxis_transform(), "clip_on": False}
+        axes.plot(lost, [0.0] * len(lost), "x", color="black", label="passed over", **edge)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    # above the axes, where it hides no trial
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
     return figure
 
 
 def parameters_figure(space: Mapping[str, OneOf | Between], results: Sequence[TrialResult]) -> Figure:
-    """Draw the Dice over each searched value; later trials are darker."""
+    """Draw the Dice over each searched value, within its bounds; later trials are darker."""
     numbers, scores = _finished(results)
-    columns = 4
+    columns = min(4, len(space))
     rows = -(-len(space) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.6 * rows), layout="constrained")
-    for place, (name, dimension) in enumerate(space.items(), start=1):
-        axes = figure.add_subplot(rows, columns, place, title=_label(name))
+    panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
+    for axes, (name, dimension) in zip(panels, space.items(), strict=False):
         values = [result.values[name] for result in results if result.status == FINISHED]
         if isinstance(dimension, OneOf):
-            axes.set_xticks(range(len(dimension.values)))
-            axes.set_xticklabels(
-                [textwrap.fill(str(value), 10) for value in dimension.values], fontsize="small"
-            )
-            axes.set_xlim(-0.5, len(dimension.values) - 0.5)
             values = [dimension.values.index(value) for value in values]
-        elif dimension.logarithmic:
-            axes.set_xscale("log")
         axes.scatter(values, scores, c=numbers, cmap="Blues", vmin=-len(results), edgecolors="none")
+        axes.set_title(_label(name))
         axes.grid(alpha=0.3)
+        _show_bounds(axes, dimension)
+    for axes in panels[len(space) :]:
+        axes.set_axis_off()
     figure.supylabel("Dice on held-out images")
     return figure
+
+
+def _show_bounds(axes: Axes, dimension: OneOf | Between) -> None:
+    """Let the horizontal axis show all that may be tried, whatever was."""
+    if isinstance(dimension, OneOf):
+        axes.set_xticks(range(len(dimension.values)), [_tick(value) for value in dimension.values])
+        axes.set_xlim(-0.5, len(dimension.values) - 0.5)
+        return
+    low, high = dimension.low, dimension.high
+    if dimension.logarithmic:
+        margin = (high / low) ** 0.05
+        axes.set_xscale("log")
+        axes.set_xlim(low / margin, high * margin)
+    else:
+        margin = 0.05 * (high - low)
+        axes.set_xlim(low - margin, high + margin)
+
+
+def _tick(value: Any) -> str:
+    words = str(value).replace("_", " ").replace("+", " + ")
+    return textwrap.fill(words, 13, break_long_words=False)
 
 
 def importance(
@@ -167,8 +190,8 @@ def _row(result: TrialResult, search: Search) -> dict[str, Any]:
 
 
 def _finished(results: Sequence[TrialResult]) -> tuple[np.ndarray, np.ndarray]:
-    """Return number, from 1, and Dice of the finished trials."""
-    pairs = [(int(result.trial) + 1, result.dice) for result in results if result.status == FINISHED]
+    """Return number and Dice of the finished trials."""
+    pairs = [(int(result.trial), result.dice) for result in results if result.status == FINISHED]
     numbers, scores = zip(*pairs, strict=True)
     return np.array(numbers), np.array(scores, float)
 

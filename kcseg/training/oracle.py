@@ -1,7 +1,9 @@
 """keras-tuner's oracles, kept by one atomic file, and aware of workers that fall silent."""
 
 import time
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, RandomSearchOracle
+from sklearn.exceptions import ConvergenceWarning
 
 from kcseg.errors import InputError
 from kcseg.files import read_json, write_json
@@ -18,6 +21,23 @@ OBJECTIVE = keras_tuner.Objective("dice", direction="max")
 # takes scores for exact, where the Dice of small runs varies by a tenth of its spread.
 RANDOM_FIRST = 8
 _NOISE = 1e-2
+MOST_DRAWS = 1000  # of settings, for one that is within the limit
+_HOPELESS = 1e3  # keras-tuner minimises; a Dice that none can be as bad as
+
+
+@dataclass
+class Limit:
+    """What settings may cost: `cost` of their values at most `most`."""
+
+    cost: Callable[[Mapping[str, Any]], int]
+    most: int
+    smallest: int | None = None  # cost met so far
+
+    def allows(self, values: Mapping[str, Any]) -> bool:
+        """Whether the settings are within the limit."""
+        cost = self.cost(values)
+        self.smallest = cost if self.smallest is None else min(cost, self.smallest)
+        return cost <= self.most
 
 
 class _Kept:
@@ -27,6 +47,7 @@ class _Kept:
     """
 
     path: Path
+    limit: Limit | None = None
     # keras-tuner's, declared for the type checker
     trials: dict[str, Trial]
     ongoing_trials: dict[str, Trial]
@@ -105,6 +126,19 @@ class _Kept:
         """Whether all trials have ended."""
         return not self.ongoing_trials and len(set(self.end_order)) >= self.max_trials
 
+    def populate_space(self, trial_id: str) -> Mapping[str, Any]:
+        """Propose the values of a trial within the limit; none, which ends the search, where hardly any are."""
+        once = self.once()
+        for _ in range(MOST_DRAWS):
+            with warnings.catch_warnings():
+                # of few trials the Gaussian process learns no length for each scale; it does not have to
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                proposal = once.populate_space(trial_id)
+            values = proposal["values"]
+            if values is None or self.limit is None or self.limit.allows(values):
+                return proposal
+        return {"status": TrialStatus.STOPPED, "values": None}
+
     def once(self) -> Any:
         """Return an oracle for one proposal, which depends on the seed and the trials so far alone.
 
@@ -130,10 +164,6 @@ class RandomOracle(_Kept, RandomSearchOracle):
 
     single = RandomSearchOracle
 
-    def populate_space(self, trial_id: str) -> Mapping[str, Any]:
-        """Propose the values of a trial."""
-        return self.once().populate_space(trial_id)
-
 
 class BayesianOracle(_Kept, BayesianOptimizationOracle):
     """Bayesian search, the first trials of which are those of a random search with the same seed."""
@@ -141,27 +171,51 @@ class BayesianOracle(_Kept, BayesianOptimizationOracle):
     single = BayesianOptimizationOracle
     gpr: Any  # keras-tuner's Gaussian process, declared for the type checker
 
-    def populate_space(self, trial_id: str) -> Mapping[str, Any]:
-        """Propose the values of a trial."""
-        once = self.once()
+    def once(self) -> Any:
+        """Return an oracle for one proposal."""
+        once = super().once()
         # fitted to the trials before, to guess how those will end that other workers are at
-        once.gpr = self.gpr
-        proposal = once.populate_space(trial_id)
-        self.gpr = once.gpr
-        return proposal
+        once.gpr = self.gpr if self.limit is None else _Within(self.gpr, self.limit, self.hyperparameters)
+        return once
+
+
+@dataclass
+class _Within:
+    """A Gaussian process that thinks nothing of what is beyond the limit, so that its best is within it.
+
+    Drawing again would not do: the best beyond the limit would be found again.
+    """
+
+    process: Any
+    limit: Limit
+    space: keras_tuner.HyperParameters
+
+    def fit(self, x: np.ndarray, y: np.ndarray) -> None:
+        """Learn from vectors in [0, 1], (trials, dimensions)."""
+        self.process.fit(x, y)
+
+    def predict(self, x: np.ndarray, return_std: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and standard deviation for vectors in [0, 1], (count, dimensions)."""
+        mean, deviation = self.process.predict(x, return_std=return_std)
+        beyond = [not self.limit.allows(self._values(vector)) for vector in x]
+        return np.where(beyond, _HOPELESS, mean), np.where(beyond, 0.0, deviation)
+
+    def _values(self, vector: np.ndarray) -> dict[str, Any]:
+        return {
+            dimension.name: dimension.prob_to_value(place)
+            for dimension, place in zip(self.space.space, vector, strict=True)
+        }
 
 
 def build_oracle(
-    space: keras_tuner.HyperParameters, *, trials: int, seed: int, random: bool
+    space: keras_tuner.HyperParameters, *, trials: int, seed: int, random: bool, limit: Limit | None = None
 ) -> "RandomOracle | BayesianOracle":
-    """Return an oracle for the space, Bayesian unless `random`."""
+    """Return an oracle for the space, Bayesian unless `random`, that proposes nothing beyond the limit."""
+    common = {"max_trials": trials, "seed": seed, "hyperparameters": space}
+    oracle: RandomOracle | BayesianOracle
     if random:
-        return RandomOracle(OBJECTIVE, max_trials=trials, seed=seed, hyperparameters=space)
-    return BayesianOracle(
-        OBJECTIVE,
-        max_trials=trials,
-        num_initial_points=RANDOM_FIRST,
-        alpha=_NOISE,
-        seed=seed,
-        hyperparameters=space,
-    )
+        oracle = RandomOracle(OBJECTIVE, **common)
+    else:
+        oracle = BayesianOracle(OBJECTIVE, num_initial_points=RANDOM_FIRST, alpha=_NOISE, **common)
+    oracle.limit = limit
+    return oracle

@@ -17,6 +17,7 @@ from kcseg.data.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import locked, read_json, remove, remove_leftovers, write_json
 from kcseg.network.unet import build_unet
+from kcseg.training.apart import KilledError, call_apart
 from kcseg.training.fit import OnStep, fit_network
 from kcseg.training.run import Member
 
@@ -78,17 +79,33 @@ def run_trial(
         facts = to_json(config)
         if (folder / "config.json").exists() and read_json(folder / "config.json") != facts:
             _clear(folder)
-        if (folder / "result.json").exists():
-            result = read_result(folder)
-        else:
+        if not (folder / "result.json").exists():
             remove_leftovers(folder)
             write_json(folder / "config.json", facts)
-            result = _attempt(folder, values, batch, members, config, budget, on_step)
-            write_json(folder / "result.json", asdict(result))
-        # a kill may have left them beside the result
-        for state in folder.glob("fold-*/state.npz"):
-            state.unlink()
-    return result
+            _write_result(folder, _attempt(folder, values, batch, members, config, budget, on_step))
+        return _ended(folder)
+
+
+def run_trial_apart(
+    folder: Path,
+    values: Mapping[str, Any],
+    batch: Batch,
+    members: Sequence[Member],
+    config: Config,
+    budget: Budget,
+    on_step: OnStep = lambda done, total, best: None,
+) -> TrialResult:
+    """Do what `run_trial` does in a process of its own: TensorFlow keeps some memory of every network it trained.
+
+    A process that is killed, as the kernel does where memory runs out, is a failed trial; repeating it would end alike.
+    """
+    try:
+        return call_apart(run_trial, folder, values, batch, members, config, budget, on_told=on_step)
+    except KilledError as error:
+        with locked(folder, wait=True):
+            if not (folder / "result.json").exists():
+                _write_result(folder, TrialResult(_number(folder), FAILED, dict(values), reason=str(error)))
+            return _ended(folder)
 
 
 def read_result(folder: Path) -> TrialResult:
@@ -119,6 +136,21 @@ def milliseconds_per_image(network: keras.Model, size: tuple[int, int]) -> float
     return statistics.median(times)
 
 
+def _write_result(folder: Path, result: TrialResult) -> None:
+    write_json(folder / "result.json", asdict(result))
+
+
+def _ended(folder: Path) -> TrialResult:
+    """Return the result, and remove what only a half trial needs; a kill may have left it beside the result."""
+    for state in folder.glob("fold-*/state.npz"):
+        state.unlink()
+    return read_result(folder)
+
+
+def _number(folder: Path) -> str:
+    return folder.name.rpartition("_")[2]
+
+
 def _attempt(
     folder: Path,
     values: Mapping[str, Any],
@@ -128,7 +160,7 @@ def _attempt(
     budget: Budget,
     on_step: OnStep,
 ) -> TrialResult:
-    known: dict[str, Any] = {"trial": folder.name.rpartition("_")[2], "values": dict(values)}
+    known: dict[str, Any] = {"trial": _number(folder), "values": dict(values)}
     try:
         known |= _cost(config, batch, budget)
         if reason := _beyond(budget, known["parameters"], known["ms_per_image"]):
@@ -140,8 +172,6 @@ def _attempt(
     except (InputError, tf.errors.OpError, MemoryError) as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         return TrialResult(status=FAILED, reason=reason, **known)
-    finally:
-        keras.backend.clear_session(free_memory=True)
     return TrialResult(status=FINISHED, dice=float(np.mean(scores)), fold_dice=scores, **known)
 
 

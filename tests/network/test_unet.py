@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kcseg.config import NetworkConfig
-from kcseg.network.unet import build_unet
+from kcseg.network.unet import build_unet, count_parameters
 
 SMALL = NetworkConfig(filters=2)
 
@@ -56,3 +56,13 @@ def test_equal_seeds_give_equal_weights_and_others_do_not():
 def test_five_levels_double_their_filters():
     widths = {layer.filters for layer in build_unet(SMALL, seed=1).layers if hasattr(layer, "filters")}
     assert widths == {1, 2, 4, 8, 16, 32}
+
+
+@pytest.mark.parametrize("upsampling", ["nearest", "transpose"])
+def test_weights_are_counted_without_building_them(upsampling):
+    config = NetworkConfig(filters=3, upsampling=upsampling, skip_convolutions=1, dropout=0.2)
+    assert count_parameters(config) == build_unet(config, seed=1).count_params()
+    # 5e8 weights would take 2 GiB
+    assert count_parameters(NetworkConfig(filters=128, blocks_per_level=2, kernel_px=5)) > 5e8
+    network = build_unet(SMALL, seed=1)  # and the next network has its values
+    assert np.asarray(network(np.ones((1, 16, 16, 1), np.float32))).std() > 0

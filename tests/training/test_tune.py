@@ -1,3 +1,5 @@
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -6,6 +8,8 @@ import tensorflow as tf
 from kcseg.errors import InputError
 from kcseg.files import read_json
 from kcseg.training import trial as trials
+from kcseg.training import tune as tuning
+from kcseg.training.run import plan_members
 from kcseg.training.space import Between, OneOf
 from kcseg.training.trial import BEYOND_BUDGET, FAILED, FINISHED, Budget
 from kcseg.training.tune import Search, best_trial, read_results, tune
@@ -20,7 +24,7 @@ def search(tiny):
 
 @pytest.fixture
 def untrained(monkeypatch):
-    """Scores in place of training: the wider the better; settings listed in `faults` end with that error."""
+    """Scores in place of training, and in this process: the wider the better; `faults` are raised in its stead."""
 
     class State:
         best_score = 0.0
@@ -37,10 +41,13 @@ def untrained(monkeypatch):
         return None, state
 
     monkeypatch.setattr(trials, "fit_network", fit)
+    monkeypatch.setattr(tuning, "run_trial_apart", trials.run_trial)
     return faults, seen
 
 
-def test_trials_are_trained_on_folds_and_scored_by_their_mean(tmp_path, rings, search):
+def test_trials_are_trained_on_folds_and_scored_by_their_mean_and_killed_ones_are_passed_over(
+    tmp_path, rings, search
+):
     told = []
 
     class Watcher:
@@ -49,15 +56,22 @@ def test_trials_are_trained_on_folds_and_scored_by_their_mean(tmp_path, rings, s
 
         def step(self, trial, done, total, best_dice):
             assert 1 <= done <= total == 4  # two folds, an epoch of two steps
+            if trial == "1":  # as the kernel does where memory runs out
+                os.kill(int((tmp_path / "trials" / "trial_1" / ".lock").read_text()), signal.SIGKILL)
 
+    search = replace(search, trials=3)
     results = tune(tmp_path, rings, search, watcher=Watcher())
-    assert [result.trial for result in results] == ["0", "1"] and told[0] == (0, 2) and told[-1] == (2, 2)
+    assert [result.trial for result in results] == ["0", "1", "2"]
+    assert told[0] == (0, 3) and told[-1] == (3, 3)
+    killed = results.pop(1)
+    assert killed.status == FAILED and killed.reason == "ended by signal 9, most likely memory ran out"
     for result in results:
         assert result.status == FINISHED and result.dice == pytest.approx(sum(result.fold_dice) / 2)
         assert len(result.fold_dice) == 2 and result.parameters > 0 and result.ms_per_image is None
         config = read_json(tmp_path / "trials" / f"trial_{result.trial}" / "config.json")
         assert config["network"]["filters"] == result.values["network.filters"]
-    assert results == tune(tmp_path, rings, search)  # all are there
+    assert not list(tmp_path.rglob("state.npz"))
+    assert tune(tmp_path, rings, search) == [results[0], killed, results[1]]  # all are there
 
 
 def test_failing_trials_are_recorded_and_passed_over(tmp_path, rings, search, untrained):
@@ -86,14 +100,35 @@ def test_all_failing_is_an_error_and_a_fault_of_ours_is_none_of_the_trials(
         tune(tmp_path / "faulty", rings, replace(search, folds=1))
 
 
-def test_budgets_are_obeyed_and_beyond_them_nothing_is_trained(
-    tmp_path, rings, search, untrained, monkeypatch
+@pytest.mark.parametrize("random", [True, False])
+def test_networks_with_more_parameters_than_allowed_are_not_even_proposed(
+    tmp_path, rings, search, untrained, random
 ):
     _, seen = untrained
-    results = tune(tmp_path / "a", rings, replace(search, trials=6, budget=Budget(parameters=1000)))
-    assert {result.status for result in results} == {FINISHED, BEYOND_BUDGET}
+    search = replace(search, trials=10, folds=1, random=random, budget=Budget(parameters=1000))
+    results = tune(tmp_path, rings, search)
+    assert [result.status for result in results] == [FINISHED] * 10
     assert {config.network.filters for config in seen} == {2}
-    assert all((result.parameters > 1000) == (result.status == BEYOND_BUDGET) for result in results)
+    assert all(result.parameters <= 1000 for result in results)
+
+
+def test_a_space_without_a_network_small_enough_is_an_error_that_names_the_smallest(
+    tmp_path, rings, search, untrained
+):
+    smallest = trials.build_unet(search.settings({"network.filters": 2}).network, seed=1).count_params()
+    with pytest.raises(InputError, match=f"at most 10 parameters; the smallest has {smallest}"):
+        tune(tmp_path, rings, replace(search, budget=Budget(parameters=10)))
+    assert not untrained[1]
+
+
+def test_what_is_beyond_the_budget_is_not_trained(tmp_path, rings, search, untrained, monkeypatch):
+    _, seen = untrained
+    members = plan_members(rings.ids, search.config)[:1]
+    values = {"network.filters": 2}
+    result = trials.run_trial(
+        tmp_path / "trial_0", values, rings, members, search.trial_settings(values), Budget(parameters=10)
+    )
+    assert result.status == BEYOND_BUDGET and "10 allowed" in result.reason and not seen
 
     monkeypatch.setattr(
         trials, "milliseconds_per_image", lambda network, size: 0.001 * network.count_params()

@@ -6,6 +6,7 @@ import kcseg
 from kcseg.cli.check import check
 from kcseg.cli.console import ClearErrorsGroup
 from kcseg.cli.export import export
+from kcseg.cli.pack import pack
 from kcseg.cli.predict import predict
 from kcseg.cli.pretrain import pretrain
 from kcseg.cli.score import score
@@ -21,5 +22,5 @@ def main() -> None:
     """Find the renal cortex in coronal CT and measure it. Research software, not a medical device."""
 
 
-for command in (train, tune, pretrain, export, predict, serve, score, simulate, check):
+for command in (train, tune, pretrain, export, pack, predict, serve, score, simulate, check):
     main.add_command(command)

@@ -14,7 +14,7 @@ from kcseg.data.simulation.challenge import is_simulated
 from kcseg.errors import InputError
 from kcseg.files import atomic_folder, holds_others, read_csv, remove, write, write_json
 from kcseg.serving.agreement import agreement, sample_images
-from kcseg.serving.bundle import CARD, Bundle, is_bundle, load_bundle, write_weights
+from kcseg.serving.bundle import CARD, CONFIG, Bundle, is_bundle, load_bundle, write_weights
 from kcseg.serving.export import refuse_unfinished
 from kcseg.serving.graph import EnsembleGraph
 from kcseg.serving.manifest import LICENCE, MODEL, Trained, members_facts
@@ -109,7 +109,8 @@ def _graph(trained: Trained) -> EnsembleGraph:
 def _refuse_place(out: Path, force: bool) -> None:
     if is_bundle(out) and not force:
         raise InputError(f"{out} holds weights; choose another folder with --out, or --force to replace them")
-    if not is_bundle(out) and (out.is_file() or holds_others(out)):
+    ours = ("README.md", CARD, CONFIG, *(path.name for path in out.glob("member-*.npz")))
+    if out.is_file() or holds_others(out, *(ours if is_bundle(out) else ())):
         raise InputError(f"{out} holds other files; choose a new or empty folder with --out")
 
 

@@ -115,6 +115,20 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         raise InputError(f"cannot read {path} ({error})") from error
 
 
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file.
+
+    Raises:
+        InputError: it cannot be read, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no UTF-8 text ({error})") from error
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 

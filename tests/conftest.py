@@ -11,10 +11,12 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from kcseg.config import Config, EnsembleConfig, NetworkConfig, SimulationConfig, TrainingConfig, to_json
-from kcseg.data.batch import Batch
+from kcseg.data.batch import Batch, training_batch
+from kcseg.files import write_json
+from kcseg.results.pack import pack_run
 from kcseg.serving.export import export_run
 from kcseg.training.members import train_members
-from kcseg.training.run import open_run
+from kcseg.training.run import load_run, open_run
 
 
 def draw_rings(count: int, size: int = 32, seed: int = 0) -> Batch:
@@ -80,6 +82,23 @@ def ring_challenge(tmp_path_factory):
             (folder / name / kind).mkdir(parents=True)
             for identifier, array in zip(batch.ids, arrays, strict=True):
                 np.save(folder / name / kind / f"{identifier}.npy", array)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def challenge_run(tmp_path_factory, trained_run, ring_challenge):
+    """The trained run, as if it had been given its images as a challenge folder; nothing is exported."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    shutil.copytree(trained_run.folder, folder, ignore=shutil.ignore_patterns("export"))
+    write_json(folder / "data.json", {"images": 12, "sha256": training_batch(ring_challenge).fingerprint()})
+    return load_run(folder)
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory, challenge_run, ring_challenge):
+    """The weights of that run as a folder to pass on; not to be changed by a test."""
+    folder = tmp_path_factory.mktemp("packed") / "weights"
+    pack_run(challenge_run, folder, data=ring_challenge)
     return folder
 
 

@@ -1,6 +1,7 @@
 """The rooms of the house import one way, and only those that need TensorFlow load it."""
 
 import ast
+import configparser
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,12 @@ def test_data_commands_start_without_tensorflow_and_ray():
     modules = "kcseg.cli, kcseg.data.simulation.challenge, kcseg.data.check"
     check = f"import sys, {modules}; sys.exit(bool({{'tensorflow', 'ray'}} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_every_package_is_installed():
+    """setup.cfg names the packages, since one of them, the weights, lies elsewhere."""
+    settings = configparser.ConfigParser()
+    settings.read(PACKAGE.parent / "setup.cfg")
+    named = settings["options"]["packages"].split()
+    found = [".".join(path.parent.relative_to(PACKAGE.parent).parts) for path in PACKAGE.rglob("__init__.py")]
+    assert named == sorted([*found, "kcseg.checkpoints"])

@@ -8,6 +8,7 @@ from kcseg.cli.check import check
 from kcseg.cli.compare import compare_pretraining
 from kcseg.cli.console import ClearErrorsGroup
 from kcseg.cli.export import export
+from kcseg.cli.pack import pack
 from kcseg.cli.predict import predict
 from kcseg.cli.pretrain import pretrain
 from kcseg.cli.reproduce import reproduce
@@ -32,6 +33,7 @@ for command in (
     reproduce,
     audit,
     export,
+    pack,
     predict,
     serve,
     score,

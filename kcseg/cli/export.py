@@ -1,4 +1,4 @@
-"""kcseg export: a run's members as one SavedModel."""
+"""kcseg export: trained members as one SavedModel."""
 
 from datetime import date
 from pathlib import Path
@@ -11,7 +11,12 @@ from kcseg.config import EXPORT, ExportConfig
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the versions; of a run, by default export/kcseg inside it.",
+)
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),
@@ -29,14 +34,13 @@ from kcseg.config import EXPORT, ExportConfig
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
-    help="Challenge folder RUN was trained on, for --precision bfloat16; by default the one simulated in RUN.",
+    help="Challenge folder of the training, for --precision bfloat16; by default the one simulated in a run.",
 )
-def export(run: Path, precision: str, hu_offset: int, data: Path | None) -> None:
-    """Write the trained members of RUN as one SavedModel, HU in, cortex out, under the next version."""
+def export(model: Path, out: Path | None, precision: str, hu_offset: int, data: Path | None) -> None:
+    """Write MODEL, a run folder or packed weights, as one SavedModel under the next version: HU in, cortex out."""
     settings = ExportConfig(precision=precision, hu_offset=hu_offset)
     with quiet_import():
-        from kcseg.serving.export import export_run
-        from kcseg.training.run import load_run
+        from kcseg.serving.export import export_model
 
-    written = export_run(load_run(run), settings, data=data, created=date.today())
+    written = export_model(model, out, settings, data=data, created=date.today())
     console.print(f"Exported {escape(str(written))}", soft_wrap=True)

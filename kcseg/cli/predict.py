@@ -16,9 +16,9 @@ from kcseg.errors import InputError
 
 
 @click.command()
-@click.argument("model")
 @click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
+@click.option("--model", help="Who segments.  [default: the weights that come with kcseg]")
 @click.option(
     "--hu-offset",
     type=int,
@@ -29,32 +29,39 @@ from kcseg.errors import InputError
     "--ray",
     "cluster",
     metavar="ADDRESS|auto",
-    help="Share the images out over this Ray cluster; MODEL, FILES and --out must be on a disk all nodes share.",
+    help="Share the images out over this Ray cluster; FILES, --model and --out must be on a disk all nodes share.",
 )
 def predict(
-    model: str, files: tuple[Path, ...], out: Path, hu_offset: int | None, force: bool, cluster: str | None
+    files: tuple[Path, ...],
+    out: Path,
+    model: str | None,
+    hu_offset: int | None,
+    force: bool,
+    cluster: str | None,
 ) -> None:
-    """Segment FILES (images or folders of them) with MODEL.
+    """Segment FILES (images or folders of them).
 
-    MODEL is a run folder, an exported model, or the address of one on TF Serving or 'kcseg serve':
-    http://HOST:8501/v1/models/kcseg or grpc://HOST:8500/kcseg.
+    --model is a run folder, an exported model, packed weights, or the address of a model on TF Serving or
+    'kcseg serve': http://HOST:8501/v1/models/kcseg or grpc://HOST:8500/kcseg.
     """
     images = list_images(*files)
     if hu_offset is None and len(files) == 1:
         hu_offset = stated_hu_offset(files[0])
-    served = "://" in model
+    served = model if model and "://" in model else None
     if cluster and served:
-        raise InputError(f"with --ray every node loads the model itself: name a folder, not {model}")
+        raise InputError(f"with --ray every node loads the model itself: name a folder, not {served}")
     with quiet_import():
         if cluster:
             from kcseg.results.cluster import predict_files_on_ray
+            from kcseg.serving.bundle import shipped_weights
 
-            run = partial(predict_files_on_ray, Path(model))
+            run = partial(predict_files_on_ray, Path(model) if model else shipped_weights())
         else:
             from kcseg.results.predictions import predict_files
             from kcseg.serving.runner import Ensemble
 
-            run = partial(predict_files, Ensemble.connect(model) if served else Ensemble.load(Path(model)))
+            folder = Path(model) if model else None
+            run = partial(predict_files, Ensemble.connect(served) if served else Ensemble.load(folder))
     with joined(cluster) if cluster else nullcontext(), progress_bars() as bars:
         task = bars.add_task("segmenting", total=len(images), note="")
         rows = run(images, out, hu_offset=hu_offset, force=force, on_image=lambda: bars.advance(task))

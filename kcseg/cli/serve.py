@@ -1,4 +1,4 @@
-"""kcseg serve: TF Serving's APIs over an exported ensemble, without Docker."""
+"""kcseg serve: TF Serving's APIs over an ensemble, without Docker."""
 
 import logging
 from pathlib import Path
@@ -11,7 +11,7 @@ from kcseg.errors import InputError
 
 
 @click.command()
-@click.argument("export", type=click.Path(path_type=Path))
+@click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Where to listen; by default this machine alone."
 )
@@ -29,9 +29,10 @@ from kcseg.errors import InputError
     show_default=True,
     help="For gRPC; 0 takes a free one.",
 )
-def serve(export: Path, host: str, port: int, grpc_port: int) -> None:
-    """Serve EXPORT, a run folder or an exported model, over the REST and gRPC APIs of TF Serving.
+def serve(model: Path | None, host: str, port: int, grpc_port: int) -> None:
+    """Serve MODEL over the REST and gRPC APIs of TF Serving.
 
+    MODEL is a run folder, an exported model or packed weights; by default the weights that come with kcseg.
     For laptops, notebooks and tests; production is stock TF Serving with the same folder, as in deploy/. A newer
     version dropped beside the old one takes over. SIGTERM and Ctrl-C finish what is in flight. There is no
     encryption and no password: whoever reaches the port may ask.
@@ -44,7 +45,13 @@ def serve(export: Path, host: str, port: int, grpc_port: int) -> None:
         except ImportError as error:
             raise InputError(f"serving needs more libraries ({error}); pip install 'kcseg[serve]'") from error
 
-        server = Server(export, host=host, port=port, grpc_port=grpc_port)
-    console.print(f"Serving {escape(server.rest_address)} and {escape(server.grpc_address)}", soft_wrap=True)
-    server.run()
+        from kcseg.serving.bundle import shipped_weights
+        from kcseg.serving.export import exported
+
+    with exported(model or shipped_weights()) as folder:
+        server = Server(folder, host=host, port=port, grpc_port=grpc_port)
+        console.print(
+            f"Serving {escape(server.rest_address)} and {escape(server.grpc_address)}", soft_wrap=True
+        )
+        server.run()
     console.print("Stopped")

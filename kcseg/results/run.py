@@ -126,14 +126,14 @@ def _facts(run: Run, challenge: Path, test: Batch | None) -> dict[str, str]:
     simulated = is_simulated(challenge)
     return {
         "images": "simulated challenge" if simulated else f"challenge folder {challenge.name}",
-        "training images": str(read_json(run.folder / "data.json")["images"]),
+        "training images": str(run.training_data()["images"]),
         "test images": str(len(test)) if test else "none with references",
         "seed": str(run.config.seed),
     }
 
 
 def _member_rows(run: Run) -> list[dict[str, object]]:
-    images = read_json(run.folder / "data.json")["images"]
+    images = run.training_data()["images"]
     folds = read_json(run.folder / "folds.json")
     return [
         {"name": name, "images": images - len(held_out), **read_json(run.folder / name / "member.json")}

@@ -1,58 +1,131 @@
 """The trained members, their largest components and the median as one SavedModel: HU in, cortex out."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from kcseg.config import EXPORT, ExportConfig
-from kcseg.data.batch import training_batch
 from kcseg.errors import InputError
-from kcseg.files import atomic_folder, read_json, write_json
-from kcseg.network.losses import dice
+from kcseg.files import atomic_folder, write_json
+from kcseg.serving.agreement import agreement, sample_images
+from kcseg.serving.bundle import is_bundle, load_bundle
 from kcseg.serving.graph import EnsembleGraph
-from kcseg.serving.manifest import manifest
+from kcseg.serving.manifest import Trained, manifest
 from kcseg.serving.warmup import write_warmup
-from kcseg.training.run import MODEL_NAME, Run
+from kcseg.training.run import MODEL_NAME, Run, load_run
+
+
+def export_model(
+    path: Path,
+    out: Path | None = None,
+    settings: ExportConfig = EXPORT,
+    *,
+    data: Path | None = None,
+    created: date | None = None,
+) -> Path:
+    """Export a run folder, or packed weights, as `export_run` and `export_members` do.
+
+    Raises:
+        InputError: as theirs; packed weights without `out`.
+    """
+    if not is_bundle(path):
+        return export_run(load_run(path), settings, out=out, data=data, created=created)
+    if out is None:
+        raise InputError(
+            f"{path} holds packed weights, which stay as they are; say where to export with --out"
+        )
+    return export_members(load_bundle(path), out, settings, data=data, created=created)
 
 
 def export_run(
-    run: Run, settings: ExportConfig = EXPORT, *, data: Path | None = None, created: date | None = None
+    run: Run,
+    settings: ExportConfig = EXPORT,
+    *,
+    out: Path | None = None,
+    data: Path | None = None,
+    created: date | None = None,
 ) -> Path:
-    """Write the ensemble of a run to `export/kcseg/<version>` inside it and return that folder.
+    """Export a run whose members are all trained, by default to `export/kcseg/<version>` inside it.
+
+    Args:
+        run: the run.
+        settings: precision, HU offset of PNG, limits.
+        out: the folder of the versions.
+        data: the challenge folder the run was trained on; by default the one simulated inside the run.
+        created: the day to state in the manifest.
+
+    Raises:
+        InputError: members are missing, or as `export_members`.
+    """
+    refuse_unfinished(run)
+    data = data or run.folder / "challenge"
+    return export_members(run, out or run.export_folder, settings, data=data, created=created)
+
+
+def export_members(
+    trained: Trained,
+    out: Path,
+    settings: ExportConfig = EXPORT,
+    *,
+    data: Path | None = None,
+    created: date | None = None,
+) -> Path:
+    """Write trained members to `out/<version>` and return that folder.
 
     Versions count up, as TF Serving expects; an earlier one is never touched. Beside the model, `assets.extra/` holds
     `manifest.json` and TF Serving's warm-up requests.
 
     Args:
-        run: a run whose members are all trained.
+        trained: a run or packed weights.
+        out: the folder of the versions.
         settings: precision, HU offset of PNG, limits.
-        data: the challenge folder the run was trained on, which a precision other than float32 is checked with; by
-            default the one simulated inside the run.
+        data: the challenge folder they were trained on, which a precision other than float32 is checked with.
         created: the day to state in the manifest.
 
     Raises:
-        InputError: members are missing, a member's weights are not what training wrote, or masks of the precision
-            agree too little with those of float32.
+        InputError: a member's weights are not what was written, or masks of the precision agree too little with those
+            of float32.
     """
-    missing = run.missing_members()
-    if missing:
-        raise InputError(
-            f"{run.folder} lacks the members {', '.join(map(str, missing))}; run kcseg-train on it until it ends"
-        )
-    networks = [run.load_network(number) for number in run.config.member_numbers]
-    graph = EnsembleGraph(networks, run.config, settings)
-    agreement = None if settings.precision == "float32" else _agreement(run, networks, graph, settings, data)
-    target = run.export_folder / str(max(versions(run.export_folder), default=0) + 1)
+    graph, agrees = _graph(trained, settings, data)
+    target = out / str(max(versions(out), default=0) + 1)
     with atomic_folder(target) as temporary:
         tf.saved_model.save(graph, str(temporary), signatures=graph.signatures)
         write_warmup(temporary, MODEL_NAME)
-        facts = manifest(run, graph, settings, agreement=agreement, created=created)
+        facts = manifest(trained, graph, settings, agreement=agrees, created=created)
         write_json(temporary / "assets.extra" / "manifest.json", facts)
     return target
+
+
+@contextmanager
+def exported(path: Path) -> Iterator[Path]:
+    """Yield a run folder or exported model as it is, and packed weights as an export in a temporary folder.
+
+    Raises:
+        InputError: as `export_members`.
+    """
+    if not is_bundle(path):
+        yield path
+        return
+    with TemporaryDirectory(prefix="kcseg-") as folder:
+        export_members(load_bundle(path), Path(folder))
+        yield Path(folder)
+
+
+def refuse_unfinished(run: Run) -> None:
+    """Refuse a run that lacks members.
+
+    Raises:
+        InputError: it does.
+    """
+    if missing := run.missing_members():
+        raise InputError(
+            f"{run.folder} lacks the members {', '.join(map(str, missing))}; run kcseg-train on it until it ends"
+        )
 
 
 def versions(folder: Path) -> list[int]:
@@ -62,36 +135,22 @@ def versions(folder: Path) -> list[int]:
     )
 
 
-def _agreement(
-    run: Run, networks: list[keras.Model], graph: EnsembleGraph, settings: ExportConfig, data: Path | None
-) -> float:
-    """Return the mean Dice between the graph's masks and those of float32 on a sample of the training images."""
-    exact = EnsembleGraph(networks, run.config, replace(settings, precision="float32"))
-    scores = []
-    for image in _sample(run, settings.sample_images, data):
-        expected, found = (
-            tf.cast(ensemble.segment(image[np.newaxis])["mask"], tf.float32) for ensemble in (exact, graph)
-        )
-        scores.append(float(dice(expected, found)[0]))
-    agreement = float(np.mean(scores))
-    if agreement < settings.minimum_agreement:
+def _graph(trained: Trained, settings: ExportConfig, data: Path | None) -> tuple[EnsembleGraph, float | None]:
+    """Return the graph, and the mean Dice between its masks and those of float32, None where it is float32."""
+    networks = [trained.load_network(number) for number in trained.config.member_numbers]
+    graph = EnsembleGraph(networks, trained.config, settings)
+    if settings.precision == "float32":
+        return graph, None
+    if data is None:
         raise InputError(
-            f"masks in {settings.precision} agree with those in float32 to a Dice of {agreement:.4f} on "
-            f"{len(scores)} training images, less than {settings.minimum_agreement}; export in float32"
+            f"{settings.precision} is checked on training images; name their challenge folder with --data"
         )
-    return agreement
-
-
-def _sample(run: Run, count: int, data: Path | None) -> list[np.ndarray]:
-    """Return training images of a run, evenly spaced among all, float32 (height, width) in HU."""
-    challenge = data or run.folder / "challenge"
-    if not challenge.is_dir():
+    exact = EnsembleGraph(networks, trained.config, replace(settings, precision="float32"))
+    images = sample_images(data, trained.training_data()["sha256"], settings.sample_images)
+    agrees = agreement(exact, graph, images)
+    if agrees < settings.minimum_agreement:
         raise InputError(
-            f"a lesser precision is checked on training images, and there are none in {challenge}; "
-            "name the challenge folder of the run with --data"
+            f"masks in {settings.precision} agree with those in float32 to a Dice of {agrees:.4f} on "
+            f"{len(images)} training images, less than {settings.minimum_agreement}; export in float32"
         )
-    batch = training_batch(challenge)
-    if batch.fingerprint() != read_json(run.folder / "data.json")["sha256"]:
-        raise InputError(f"{challenge} is not what {run.folder} was trained on; name that folder with --data")
-    chosen = np.linspace(0, len(batch) - 1, min(count, len(batch))).round().astype(int)
-    return [batch.images[index] for index in chosen]
+    return graph, agrees

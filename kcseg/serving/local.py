@@ -1,4 +1,4 @@
-"""An exported ensemble in a folder, run by TensorFlow."""
+"""An ensemble in a folder, exported or as packed weights, run by TensorFlow."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from kcseg.config import EXPORT
 from kcseg.errors import InputError
+from kcseg.serving.bundle import is_bundle, load_bundle
 from kcseg.serving.export import versions
-from kcseg.serving.runner import check_signatures
+from kcseg.serving.graph import EnsembleGraph
+from kcseg.serving.runner import Model, check_signatures
 from kcseg.training.run import MODEL_NAME
 
 
@@ -38,6 +41,35 @@ class LocalModel:
         return {name: tensor.numpy() for name, tensor in found.items()}
 
 
+class PackedModel:
+    """Weights that `kcseg pack` wrote, in networks built here."""
+
+    def __init__(self, folder: Path):
+        """Build and fill the networks.
+
+        Raises:
+            InputError: a file is missing, damaged or foreign.
+        """
+        bundle = load_bundle(folder)
+        networks = [bundle.load_network(number) for number in bundle.config.member_numbers]
+        self._graph = EnsembleGraph(networks, bundle.config, EXPORT)
+
+    def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return a signature's outputs for images in HU, float32 (batch, height, width)."""
+        found = self._graph.signatures[signature](tf.constant(images))
+        return {name: tensor.numpy() for name, tensor in found.items()}
+
+
+def load_model(path: Path) -> Model:
+    """Load what `path` means: packed weights, a run folder, an exported model or one version of it.
+
+    Raises:
+        InputError: there is none of these, or it cannot be read.
+    """
+    folder = find_model(path)
+    return PackedModel(folder) if is_bundle(folder) else LocalModel(folder)
+
+
 def find_versions(path: Path) -> Path:
     """Return the folder of versions meant by `path`: a run folder, or an exported model.
 
@@ -51,16 +83,18 @@ def find_versions(path: Path) -> Path:
         raise InputError(f"{path} is a run that is not exported yet; run kcseg-train on it until it ends")
     if (path / "saved_model.pb").is_file():
         raise InputError(f"{path} is one version; name the folder of all versions, {path.resolve().parent}")
-    raise InputError(f"there is no exported ensemble in {path}; name a run folder or an exported model")
+    raise InputError(
+        f"there is no exported ensemble in {path}; name a run folder, an exported model or packed weights"
+    )
 
 
 def find_model(path: Path) -> Path:
-    """Return the folder of one version meant by `path`: that version, or the newest of those found.
+    """Return the folder to load for `path`: packed weights, one version, or the newest of those found.
 
     Raises:
         InputError: there is none.
     """
-    if (path / "saved_model.pb").is_file():
+    if is_bundle(path) or (path / "saved_model.pb").is_file():
         return path
     folder = find_versions(path)
     return folder / str(versions(folder)[-1])

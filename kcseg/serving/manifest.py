@@ -1,31 +1,54 @@
 """What an exported ensemble is made of and how to ask it, for people and programs that have only the folder."""
 
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
+
+import keras
 
 import kcseg
-from kcseg.config import ExportConfig, to_json
-from kcseg.files import read_json
+from kcseg.config import Config, ExportConfig, to_json
 from kcseg.serving.graph import EnsembleGraph
-from kcseg.training.run import Run
 
+MODEL = "renal cortex segmentation in coronal CT: U-Nets, largest component of each, median"
 LICENCE = "Apache-2.0"
 
 
+class Trained(Protocol):
+    """Trained members and what is known of them: a run, or the weights packed from one."""
+
+    @property
+    def config(self) -> Config:
+        """The method they were trained with."""
+
+    def load_network(self, number: int) -> keras.Model:
+        """Build a member's network, numbers from 1, and give it its weights."""
+
+    def member_facts(self, number: int) -> dict[str, Any]:
+        """At least `validation_dice`, None of a member trained on all images, and `sha256` of its weights."""
+
+    def training_data(self) -> dict[str, Any]:
+        """At least the number of `images` and their fingerprint `sha256`."""
+
+
 def manifest(
-    run: Run, graph: EnsembleGraph, settings: ExportConfig, *, agreement: float | None, created: date | None
+    trained: Trained,
+    graph: EnsembleGraph,
+    settings: ExportConfig,
+    *,
+    agreement: float | None,
+    created: date | None,
 ) -> dict[str, Any]:
     """Return what `assets.extra/manifest.json` says; the same for equal arguments and members.
 
     Args:
-        run: with all members trained.
+        trained: the members.
         graph: the ensemble as it is written.
         settings: what it was built with.
         agreement: mean Dice between its masks and those of float32; None where it is float32 itself.
         created: day of the export, where the caller wishes to state it.
     """
     return {
-        "model": "renal cortex segmentation in coronal CT: U-Nets, largest component of each, median",
+        "model": MODEL,
         "intended_use": "research only; not a medical device",
         "licence": LICENCE,
         "kcseg": kcseg.__version__,
@@ -35,13 +58,13 @@ def manifest(
         "png_hu_offset": settings.hu_offset,
         "maximum_pixels_per_request": settings.maximum_pixels,
         "signatures": graph.signature_dtypes(),
-        "members": {f"member-{number}": _member(run, number) for number in run.config.member_numbers},
-        "training_data": read_json(run.folder / "data.json"),
-        "config": to_json(run.config),
+        "members": members_facts(trained),
+        "training_data": trained.training_data(),
+        "config": to_json(trained.config),
     }
 
 
-def _member(run: Run, number: int) -> dict[str, Any]:
-    """Validation Dice, None of a member trained on all images, and SHA-256 of the weights."""
-    facts = read_json(run.member_folder(number) / "member.json")
-    return {name: facts[name] for name in ("validation_dice", "sha256")}
+def members_facts(trained: Trained) -> dict[str, dict[str, Any]]:
+    """Validation Dice, None of a member trained on all images, and SHA-256 of the weights, by member."""
+    facts = {f"member-{number}": trained.member_facts(number) for number in trained.config.member_numbers}
+    return {name: {key: said[key] for key in ("validation_dice", "sha256")} for name, said in facts.items()}

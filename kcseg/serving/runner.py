@@ -46,15 +46,20 @@ class Ensemble:
         self._request_pixels = request_pixels
 
     @classmethod
-    def load(cls, path: Path) -> "Ensemble":
-        """Load from a run folder, a model folder (its newest version) or one version; needs TensorFlow.
+    def load(cls, path: Path | None = None) -> "Ensemble":
+        """Load an ensemble from a folder; needs TensorFlow.
+
+        Args:
+            path: a run folder, a model folder (its newest version), one version, or packed weights; None means the
+                weights that come with kcseg.
 
         Raises:
-            InputError: no exported ensemble is there, or it cannot be read.
+            InputError: no ensemble is there, or it cannot be read.
         """
-        from kcseg.serving.local import LocalModel, find_model
+        from kcseg.serving.bundle import shipped_weights
+        from kcseg.serving.local import load_model
 
-        return cls(LocalModel(find_model(path)))
+        return cls(load_model(path or shipped_weights()))
 
     @classmethod
     def connect(

@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +15,12 @@ from kcseg.config import NetworkConfig
 from kcseg.errors import InputError
 from kcseg.files import write
 from kcseg.network.unet import build_unet
+
+# what NumPy and zipfile raise at files that are not what they seem
+_DAMAGE: tuple[type[Exception], ...] = (
+    *(ValueError, KeyError, EOFError, TypeError, AttributeError, NotImplementedError, RuntimeError, OSError),
+    *(MemoryError, zlib.error, zipfile.BadZipFile),
+)
 
 
 @dataclass
@@ -51,6 +58,19 @@ def save_state(path: Path, state: TrainingState) -> None:
     write(path, save)
 
 
+def arrays_in(content: bytes) -> dict[str, np.ndarray]:
+    """Return the arrays of an npz file by name; no pickle is ever opened.
+
+    Raises:
+        ValueError: the file is damaged, or no npz file.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except _DAMAGE as error:
+        raise ValueError(str(error) or "damaged") from error
+
+
 def save_pretrained(path: Path, network: keras.Model) -> None:
     """Write a network's weights by variable path, for other networks to start from."""
     arrays = {variable.path: keras.ops.convert_to_numpy(variable) for variable in network.variables}
@@ -64,9 +84,8 @@ def load_pretrained(path: Path, config: NetworkConfig) -> dict[str, np.ndarray]:
         InputError: no such file, a damaged one, or weights of another network: the first layer that differs is named.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        found = arrays_in(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path} holds no pre-trained weights ({error}); name what kcseg pretrain wrote"
         ) from error
@@ -97,13 +116,13 @@ def load_state(path: Path) -> TrainingState:
         InputError: the file is damaged.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            state = TrainingState(**json.loads(str(arrays["facts"])))
-            for name in ("variables", "best_weights"):
-                count = sum(key.startswith(f"{name}-") for key in arrays.files)
-                setattr(state, name, [arrays[f"{name}-{index}"] for index in range(count)])
+        arrays = arrays_in(path.read_bytes())
+        state = TrainingState(**json.loads(str(arrays["facts"])))
+        for name in ("variables", "best_weights"):
+            count = sum(key.startswith(f"{name}-") for key in arrays)
+            setattr(state, name, [arrays[f"{name}-{index}"] for index in range(count)])
         return state
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"the resume state {path} is damaged ({error}); delete it to start this member anew"
         ) from error

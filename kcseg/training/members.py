@@ -7,7 +7,7 @@ import keras
 from kcseg.data.batch import Batch
 from kcseg.data.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
-from kcseg.files import atomic_path, locked, read_json, remove_leftovers, sha256, write_json
+from kcseg.files import atomic_path, locked, remove_leftovers, sha256, write_json
 from kcseg.training.fit import fit_network
 from kcseg.training.run import Member, Run, plan_members
 
@@ -40,7 +40,7 @@ def train_members(
 
 def tell_trained(run: Run, number: int, on_step: OnMemberStep) -> None:
     """Tell of a finished member that all its steps are done."""
-    facts = read_json(run.member_folder(number) / "member.json")
+    facts = run.member_facts(number)
     on_step(number, facts["steps"], facts["steps"], facts["validation_dice"] or 0.0)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -49,6 +50,14 @@ class Run:
         """Whether the member is finished."""
         return (self.member_folder(number) / "member.json").exists()
 
+    def member_facts(self, number: int) -> dict[str, Any]:
+        """What training says of a finished member: `validation_dice`, `sha256` of its weights, and how far it went."""
+        return read_json(self.member_folder(number) / "member.json")
+
+    def training_data(self) -> dict[str, Any]:
+        """What the run was trained on: the number of `images`, and their fingerprint `sha256`."""
+        return read_json(self.folder / "data.json")
+
     def missing_members(self) -> list[int]:
         """Numbers of the members that are not finished."""
         return [number for number in self.config.member_numbers if not self.is_trained(number)]
@@ -69,7 +78,7 @@ class Run:
         Raises:
             InputError: they do not fit the network, or are not those the run was started with.
         """
-        if not (stated := read_json(self.folder / "data.json").get("pretrained_sha256")):
+        if not (stated := self.training_data().get("pretrained_sha256")):
             return None
         path = self.folder / PRETRAINED_NAME
         if not path.exists() or sha256(path) != stated:
@@ -83,8 +92,7 @@ class Run:
             InputError: the weights are missing, not those that training wrote, or of another network.
         """
         path = self.weights_path(number)
-        stated = read_json(self.member_folder(number) / "member.json")["sha256"]
-        if not path.exists() or sha256(path) != stated:
+        if not path.exists() or sha256(path) != self.member_facts(number)["sha256"]:
             raise InputError(
                 f"{path} is missing or not what training wrote; delete its folder and train it anew"
             )

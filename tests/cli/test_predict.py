@@ -7,8 +7,8 @@ from kcseg.cli import main
 from kcseg.files import read_csv
 
 
-def predict(*arguments):
-    return CliRunner().invoke(main, ["predict", *map(str, arguments)])
+def predict(model, *arguments):
+    return CliRunner().invoke(main, ["predict", *map(str, arguments), "--model", str(model)])
 
 
 def test_a_mask_an_overlay_and_a_row_for_each_image(tmp_path, trained_run, ring_challenge):

@@ -55,7 +55,7 @@ def test_predict_writes_the_same_bytes_from_an_address_as_from_the_folder(
 ):
     models = {"folder": exported, "rest": server.rest_address, "grpc": server.grpc_address}
     for name, model in models.items():
-        result = kcseg("predict", model, ring_challenge / "test", "--out", tmp_path / name)
+        result = kcseg("predict", ring_challenge / "test", "--model", model, "--out", tmp_path / name)
         assert result.exit_code == 0, result.output
     for path in (tmp_path / "folder").rglob("*.*"):
         for other in ("rest", "grpc"):
@@ -78,7 +78,7 @@ def test_an_address_that_does_not_answer_leaves_nothing_behind(
     tmp_path, server, ring_challenge, model, message
 ):
     model = model.format(rest=server.rest_address, grpc=server.grpc_address)
-    result = kcseg("predict", model, ring_challenge / "test", "--out", tmp_path / "out")
+    result = kcseg("predict", ring_challenge / "test", "--model", model, "--out", tmp_path / "out")
     assert result.exit_code == 2 and message in " ".join(result.output.split()), result.output
     assert "Traceback" not in result.output and not (tmp_path / "out").exists()
 

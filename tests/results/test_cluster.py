@@ -11,8 +11,8 @@ from kcseg.files import read_csv
 from kcseg.results.predictions import parts
 
 
-def predict(*arguments):
-    return CliRunner().invoke(main, ["predict", *map(str, arguments)])
+def predict(model, *arguments):
+    return CliRunner().invoke(main, ["predict", *map(str, arguments), "--model", str(model)])
 
 
 def contents(folder):

@@ -5,15 +5,14 @@ import pytest
 import tensorflow as tf
 
 from kcseg.config import ExportConfig
-from kcseg.data.batch import training_batch
 from kcseg.data.window import window
 from kcseg.errors import InputError
-from kcseg.files import read_json, write_json
+from kcseg.files import read_json
 from kcseg.network.components import keep_largest_component
 from kcseg.network.fold import fold_normalisation
 from kcseg.serving.export import export_run, versions
 from kcseg.serving.runner import Ensemble
-from kcseg.training.run import load_run, open_run
+from kcseg.training.run import open_run
 
 
 @pytest.fixture(scope="module")
@@ -90,15 +89,6 @@ def test_a_folder_without_a_model_and_a_damaged_one_are_named(tmp_path):
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"\x00broken")
     with pytest.raises(InputError, match="cannot be loaded"):
         Ensemble.load(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def challenge_run(tmp_path_factory, trained_run, ring_challenge):
-    """The trained run, as if it had been given its images as a challenge folder; nothing is exported."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    shutil.copytree(trained_run.folder, folder, ignore=shutil.ignore_patterns("export"))
-    write_json(folder / "data.json", {"images": 12, "sha256": training_batch(ring_challenge).fingerprint()})
-    return load_run(folder)
 
 
 def test_bfloat16_states_how_well_it_agrees(challenge_run, ring_challenge, images):

@@ -1,0 +1,66 @@
+"""kcseg pack: a run's weights as a folder to pass on, with a model card."""
+
+from datetime import date
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from kcseg.cli.console import console, quiet_import
+from kcseg.files import read_text
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the weights.")
+@click.option(
+    "--precision",
+    type=click.Choice(["float16", "float32"]),
+    default="float16",
+    show_default=True,
+    help="Of the kernels; refused where the masks change.",
+)
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Challenge folder RUN was trained on; by default the one simulated in RUN.",
+)
+@click.option("--command", help="How RUN was trained, for the model card; by default what its settings tell.")
+@click.option("--duration", help="How long training took and where, for the model card.")
+@click.option(
+    "--notes",
+    type=click.Path(path_type=Path),
+    help="Markdown file: what was seen on real images, for the model card.",
+)
+@click.option("--force", is_flag=True, help="Replace earlier weights.")
+def pack(
+    run: Path,
+    out: Path,
+    precision: str,
+    data: Path | None,
+    command: str | None,
+    duration: str | None,
+    notes: Path | None,
+    force: bool,
+) -> None:
+    """Write the weights of RUN to a folder that predict, serve and export take as a model.
+
+    It holds plain arrays, their hashes and a model card, README.md; it is what to hand to others.
+    """
+    said = read_text(notes) if notes else ""
+    with quiet_import():
+        from kcseg.results.pack import pack_run
+        from kcseg.training.run import load_run
+
+    bundle = pack_run(
+        load_run(run),
+        out,
+        precision=precision,
+        data=data,
+        command=command,
+        duration=duration,
+        notes=said,
+        force=force,
+        created=date.today(),
+    )
+    console.print(f"Weights in {escape(str(bundle.folder))}, look at its README.md", soft_wrap=True)

@@ -1,0 +1,146 @@
+"""A finished run as weights to pass on, with the model card that says what they are."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+import kcseg
+from kcseg.config import EXPORT, PRESETS
+from kcseg.data.batch import test_batches
+from kcseg.data.listing import list_images
+from kcseg.data.simulation.challenge import is_simulated
+from kcseg.errors import InputError
+from kcseg.files import atomic_folder, holds_others, read_csv, remove, write, write_json
+from kcseg.serving.agreement import agreement, sample_images
+from kcseg.serving.bundle import CARD, CONFIG, Bundle, is_bundle, load_bundle, write_weights
+from kcseg.serving.export import refuse_unfinished
+from kcseg.serving.graph import EnsembleGraph
+from kcseg.serving.manifest import LICENCE, MODEL, Trained, members_facts
+from kcseg.training.run import Run
+
+# Our choice: rounding a weight to eleven bits may move a pixel of the rim here and there, and no more
+MINIMUM_AGREEMENT = 0.999
+
+_TEMPLATES = jinja2.Environment(
+    loader=jinja2.PackageLoader("kcseg", "results"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,  # Markdown
+)
+
+
+def pack_run(
+    run: Run,
+    out: Path,
+    *,
+    precision: str = "float16",
+    data: Path | None = None,
+    command: str | None = None,
+    duration: str | None = None,
+    notes: str = "",
+    force: bool = False,
+    created: date | None = None,
+) -> Bundle:
+    """Write the weights of a run to the folder `out`, with `card.json` and the model card `README.md`.
+
+    What was written is read back, and its masks are compared with the run's on training images.
+
+    Args:
+        run: a run whose members are all trained.
+        out: the folder; an earlier one is replaced as a whole.
+        precision: "float16" or "float32", of the convolutions' kernels.
+        data: the challenge folder the run was trained on; by default the one simulated inside the run.
+        command: how it was trained; by default what its configuration and data tell.
+        duration: how long that took, and where.
+        notes: Markdown, what was seen on real images.
+        force: replace earlier weights.
+        created: the day to state.
+
+    Raises:
+        InputError: members or training images are missing, `out` holds something, or masks agree to a mean Dice below
+            `MINIMUM_AGREEMENT`.
+    """
+    refuse_unfinished(run)
+    _refuse_place(out, force)
+    challenge = data or run.folder / "challenge"
+    images = sample_images(challenge, run.training_data()["sha256"], EXPORT.sample_images)
+    facts = {
+        "model": MODEL,
+        "licence": LICENCE,
+        "kcseg": kcseg.__version__,
+        "created": None if created is None else created.isoformat(),
+        "command": command or _command(run, challenge),
+        "duration": duration,
+        "training_data": {**run.training_data(), "simulated": is_simulated(challenge)},
+        "test_images": _test_images(challenge),
+        "scores": _scores(run),
+        "members": members_facts(run),
+        "notes": notes.strip(),
+    }
+    with atomic_folder(out) as temporary:
+        packed = Bundle(temporary, run.config, {**facts, **write_weights(temporary, run, precision)})
+        agrees = agreement(_graph(run), _graph(packed), images)
+        _refuse_change(agrees, precision)
+        packed.card["agreement_with_run"] = agrees
+        write_json(temporary / CARD, packed.card)
+        write(temporary / "README.md", model_card(packed))
+        if force:
+            remove(out)
+    return load_bundle(out)
+
+
+def model_card(bundle: Bundle) -> str:
+    """Return the model card as Markdown, from what `card.json` and `config.json` state."""
+    sizes = {name: (bundle.folder / name).stat().st_size for name in bundle.card["files"]}
+    return _TEMPLATES.get_template("card.md").render(
+        **bundle.card, config=bundle.config, sample=EXPORT.sample_images, sizes=sizes
+    )
+
+
+def _graph(trained: Trained) -> EnsembleGraph:
+    networks = [trained.load_network(number) for number in trained.config.member_numbers]
+    return EnsembleGraph(networks, trained.config, EXPORT)
+
+
+def _refuse_place(out: Path, force: bool) -> None:
+    if is_bundle(out) and not force:
+        raise InputError(f"{out} holds weights; choose another folder with --out, or --force to replace them")
+    ours = ("README.md", CARD, CONFIG, *(path.name for path in out.glob("member-*.npz")))
+    if out.is_file() or holds_others(out, *(ours if is_bundle(out) else ())):
+        raise InputError(f"{out} holds other files; choose a new or empty folder with --out")
+
+
+def _refuse_change(agrees: float, precision: str) -> None:
+    if agrees < MINIMUM_AGREEMENT:
+        raise InputError(
+            f"masks of the weights in {precision} agree with those of the run to a Dice of {agrees:.4f}, "
+            f"less than {MINIMUM_AGREEMENT}; pack them with --precision float32"
+        )
+
+
+def _command(run: Run, challenge: Path) -> str:
+    presets = [name for name, config in PRESETS.items() if config == run.config]
+    options = f" --preset {presets[0]}" if presets else " --config config.json"
+    if "pretrained_sha256" in run.training_data():
+        options += " --pretrained pretrained.npz"
+    return f"kcseg-train{options}" + ("" if challenge == run.folder / "challenge" else " --data DIR")
+
+
+def _test_images(challenge: Path) -> int:
+    """Return the number of images of the test batch that a run is scored on; 0 where there is none."""
+    scored = [folder for folder in test_batches(challenge).values() if (folder / "masks").is_dir()]
+    return len(list_images(scored[0])) if scored else 0
+
+
+def _scores(run: Run) -> list[dict[str, Any]]:
+    """Return the rows of scores.csv, mean Dice as numbers; none where the run was not scored."""
+    path = run.folder / "scores.csv"
+    rows = read_csv(path) if path.exists() else []
+    return [
+        {key: value if key == "name" else float(value) if value else None for key, value in row.items()}
+        for row in rows
+    ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from kcseg.data.batch import Batch, training_batch, training_truth
@@ -234,7 +235,7 @@ def write_audit(out: Path, audit: Audit, batch: Batch) -> Path:
     return out / "index.html"
 
 
-def figure_of(findings: Sequence[Finding], audit: Audit, batch: Batch) -> Any:
+def figure_of(findings: Sequence[Finding], audit: Audit, batch: Batch) -> Figure:
     """Draw findings as the paper's figure 6: prediction (blue), reference (red), both (pink)."""
     assert batch.masks is not None
     places = [batch.ids.index(finding.id) for finding in findings]

@@ -77,7 +77,7 @@ def counter(total: int, on_image: OnImage) -> Callable[[], None]:
 
 
 def scored_batch(challenge: Path) -> tuple[Batch, tuple[np.ndarray, ...] | None] | None:
-    """Return the first test batch with references, and its truth where that is known."""
+    """Return the first test batch of a challenge folder with references, and its truth where that is known."""
     for folder in test_batches(challenge).values():
         batch = read_batch(folder)
         if batch.masks is not None:

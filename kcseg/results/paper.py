@@ -1,0 +1,189 @@
+"""The figures of the paper on our data, the images in them chosen by stated rules."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from skimage.measure import label
+from skimage.morphology import convex_hull_image
+
+from kcseg.data.batch import Batch
+from kcseg.network.unet import build_unet
+from kcseg.results.architecture import architecture_figure
+from kcseg.results.audit import Audit, Finding, figure_of
+from kcseg.results.evaluation import Evaluation
+from kcseg.results.figures import disagreement_figure, overlay_figure, save_figure
+from kcseg.results.scores import dice
+from kcseg.serving.runner import Ensemble
+from kcseg.training.run import Run
+
+Chosen = dict[str, int]  # what an image shows, and its place in the batch
+
+
+def paper_figures(
+    out: Path,
+    run: Run,
+    ensemble: Ensemble,
+    *,
+    training: tuple[Batch, Sequence[np.ndarray] | None, Sequence[tuple[str, ...]] | None],
+    audit: Audit,
+    test: tuple[Batch, Sequence[np.ndarray] | None],
+    evaluation: Evaluation,
+) -> list[tuple[Path, str]]:
+    """Write the paper's figures 1, 2, 4, 5 and 6 to `out`, and return each with its caption.
+
+    Figures 1 and 5 are left out where truth or planted faults are not known, figure 4 with fewer than three folds.
+
+    Args:
+        out: the folder for `figure-1.png` and so on.
+        run: the trained run.
+        ensemble: its export.
+        training: training images, their truth and planted faults, as `read_audited` returns them.
+        audit: of these.
+        test: test images and their truth, as `scored_batch` returns them.
+        evaluation: of these.
+    """
+    batch, truth, faults = training
+    tested, test_truth = test
+    drawn = []
+    if truth is not None and faults is not None and batch.masks is not None:
+        references = choose_references(batch, truth, faults)
+        figure = _overlays(batch, batch.masks, references)
+        drawn.append((1, figure, "References in blue: " + ", ".join(references) + "."))
+    drawn.append(
+        (
+            2,
+            architecture_figure(build_unet(run.config.network, seed=0)),
+            "The network. Green: residual blocks; blue: plain convolutions; the numbers are those of the filters.",
+        )
+    )
+    if run.config.ensemble.folds >= 3:
+        places = choose_disagreement(ensemble, tested)
+        soft_masks = [ensemble.soft_masks(tested.images[place][np.newaxis])[0, :3] for place in places]
+        figure = disagreement_figure(
+            [tested.images[place] for place in places], soft_masks, [tested.ids[place] for place in places]
+        )
+        drawn.append((4, figure, "Three fold members in red, green and blue; white where they agree."))
+    if test_truth is not None:
+        masks = [predictors[-1] for predictors in evaluation.masks]
+        results = choose_results(masks, test_truth)
+        figure = _overlays(tested, masks, results)
+        drawn.append((5, figure, "The ensemble in blue: " + ", ".join(results) + "."))
+    drawn.append(
+        (
+            6,
+            figure_of(choose_contradicted(audit), audit, batch),
+            "Prediction only (blue), reference only (red), both (pink): where the prediction seems better.",
+        )
+    )
+    written = []
+    for number, figure, caption in drawn:
+        save_figure(out / f"figure-{number}.png", figure)
+        written.append((out / f"figure-{number}.png", caption))
+    return written
+
+
+def choose_references(batch: Batch, truth: Sequence[np.ndarray], faults: Sequence[tuple[str, ...]]) -> Chosen:
+    """Choose references for figure 1: a correct one, one with columns merged, one with vessels included.
+
+    Correct: no planted fault, pyramids to be seen, and the highest Dice against the truth. The others: that fault planted alone, and the
+    largest connected area beyond the truth. A kind that no reference shows is left out.
+
+    Args:
+        batch: images with references.
+        truth: exact masks, bool (height, width), in the order of the batch.
+        faults: planted in each reference, names of `FaultRates`, in that order.
+    """
+    assert batch.masks is not None
+    correct = _correctness(batch.masks, truth)
+    surplus = [_largest_part(mask & ~exact) for mask, exact in zip(batch.masks, truth, strict=True)]
+    chosen = {}
+    for name, wanted, values in (
+        ("correct", (), correct),
+        ("columns merged", ("columns_merged",), surplus),
+        ("vessels included", ("vessels_included",), surplus),
+    ):
+        if places := [place for place, planted in enumerate(faults) if planted == wanted]:
+            chosen[name] = max(places, key=values.__getitem__)
+    return chosen
+
+
+def choose_results(masks: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> Chosen:
+    """Choose masks of the ensemble for figure 5: a correct one, a cluster of columns, an over-extended one.
+
+    Correct: pyramids to be seen, and the highest Dice against the truth. Cluster: the largest connected area beyond the truth within the
+    truth's convex hull. Over-extended: the most pixels beyond that hull. No image is chosen twice.
+
+    Args:
+        masks, truth: bool (height, width) each, in the same order.
+    """
+    surplus = [mask & ~exact for mask, exact in zip(masks, truth, strict=True)]
+    hulls = [convex_hull_image(exact) if exact.any() else exact for exact in truth]
+    values: dict[str, list] = {
+        "correct": _correctness(masks, truth),
+        "over-extended": [
+            int(np.count_nonzero(more & ~hull)) for more, hull in zip(surplus, hulls, strict=True)
+        ],
+        "cluster of columns": [_largest_part(more & hull) for more, hull in zip(surplus, hulls, strict=True)],
+    }
+    chosen: Chosen = {}
+    for name, scores in values.items():
+        left = [place for place in range(len(scores)) if place not in chosen.values()]
+        if left:
+            chosen[name] = max(left, key=scores.__getitem__)
+    order = ("correct", "cluster of columns", "over-extended")
+    return {name: chosen[name] for name in order if name in chosen}
+
+
+def choose_disagreement(ensemble: Ensemble, batch: Batch, count: int = 4) -> list[int]:
+    """Choose images for figure 4, evenly spaced from the least to the most mean disagreement within the mask."""
+    means = []
+    for found in ensemble.segment_each(batch.images):
+        means.append(float(found.disagreement[found.mask].mean()) if found.mask.any() else 0.0)
+    order = np.argsort(means, kind="stable")
+    return [int(order[place]) for place in _evenly(len(order), count)]
+
+
+def choose_contradicted(audit: Audit, count: int = 4) -> list[Finding]:
+    """Choose findings for figure 6: where the truth is known, those whose prediction gains most on their reference
+    in Dice against it; elsewhere those most contradicted.
+    """
+    if audit.against_truth is None:
+        return list(audit.findings[:count])
+    return sorted(
+        audit.findings,
+        key=lambda row: (row.reference_dice_truth or 0.0) - (row.prediction_dice_truth or 0.0),
+    )[:count]
+
+
+def _correctness(masks: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> list[float]:
+    """Return the Dice against the truth, less 1 where hardly a pyramid is seen.
+
+    That is where the truth fills more of its convex hull than half of the others do: a solid kidney is no example.
+    """
+    solid = np.array(
+        [exact.sum() / convex_hull_image(exact).sum() if exact.any() else 1.0 for exact in truth]
+    )
+    usual = np.median(solid)
+    return [
+        dice(mask, exact) - float(fills > usual)
+        for mask, exact, fills in zip(masks, truth, solid, strict=True)
+    ]
+
+
+def _evenly(total: int, count: int) -> list[int]:
+    return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
+
+
+def _overlays(batch: Batch, masks: Sequence[np.ndarray], chosen: Chosen) -> Figure:
+    return overlay_figure(
+        [batch.images[place] for place in chosen.values()],
+        [masks[place] for place in chosen.values()],
+        [f"{name} ({batch.ids[place]})" for name, place in chosen.items()],
+    )
+
+
+def _largest_part(mask: np.ndarray) -> int:
+    """Pixels of the largest 8-connected component of a mask."""
+    return int(np.bincount(label(mask, connectivity=2).ravel())[1:].max(initial=0))

@@ -1,12 +1,15 @@
 """Weights as arrays in one file each: the state of a half-finished training, and what pre-training hands over."""
 
-import io
 import json
+import reprlib
+import warnings
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+import h5py
 import keras
 import numpy as np
 
@@ -64,27 +67,27 @@ def load_pretrained(path: Path, config: NetworkConfig) -> dict[str, np.ndarray]:
         InputError: no such file, a damaged one, or weights of another network: the first layer that differs is named.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        found = _read_arrays(path)
+    except Exception as error:
         raise InputError(
-            f"{path} holds no pre-trained weights ({error}); name what kcseg pretrain wrote"
+            f"{path} holds no pre-trained weights ({_reason(error)}); name what kcseg pretrain wrote"
         ) from error
     start = {}
     for variable in build_unet(config, seed=0).variables:
         layer, shape = variable.path.rsplit("/", 1)[0], tuple(variable.shape)
         if layer == "soft_mask":
             continue
-        if variable.path not in found or found[variable.path].shape != shape:
-            got = found[variable.path].shape if variable.path in found else "no such layer"
+        got = found[variable.path].shape if variable.path in found else "no such layer"
+        if got != shape:
             raise InputError(
                 f"{path} was trained with another network: {layer} is {shape} here and {got} there; "
                 "pre-train with the same preset and configuration"
             )
         start[variable.path] = found.pop(variable.path)
     if further := [name for name in found if not name.startswith("soft_mask/")]:
+        layer = reprlib.repr(further[0].rsplit("/", 1)[0])
         raise InputError(
-            f"{path} was trained with another network: it has a layer {further[0].rsplit('/', 1)[0]} that is not here; "
+            f"{path} was trained with another network: it has a layer {layer} that is not here; "
             "pre-train with the same preset and configuration"
         )
     return start
@@ -97,13 +100,85 @@ def load_state(path: Path) -> TrainingState:
         InputError: the file is damaged.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            state = TrainingState(**json.loads(str(arrays["facts"])))
-            for name in ("variables", "best_weights"):
-                count = sum(key.startswith(f"{name}-") for key in arrays.files)
-                setattr(state, name, [arrays[f"{name}-{index}"] for index in range(count)])
+        arrays = _read_arrays(path)
+        state = TrainingState(**json.loads(str(arrays.pop("facts"))))
+        for name in ("variables", "best_weights"):
+            count = sum(key.startswith(f"{name}-") for key in arrays)
+            setattr(state, name, [arrays[f"{name}-{index}"] for index in range(count)])
+        if not _is_sound(state):
+            raise ValueError("its facts are none of a training")
         return state
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:
         raise InputError(
-            f"the resume state {path} is damaged ({error}); delete it to start this member anew"
+            f"the resume state {path} is damaged ({_reason(error)}); delete it to start this member anew"
         ) from error
+
+
+def load_weights(path: Path, network: keras.Model) -> None:
+    """Give a network the weights that `save_weights` wrote; nothing else in the file is looked at.
+
+    Raises:
+        InputError: weights of another network, or a file that leads to others or unpacks to more than it holds.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            for group in _groups(file):
+                _refuse_foreign(group)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of arrays that are missing Keras only warns, and leaves them random
+            network.load_weights(path)
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be loaded as weights of this network ({_reason(error)}); train the member anew"
+        ) from error
+
+
+def _groups(group: h5py.Group, depth: int = 0) -> Iterator[h5py.Group]:
+    """Yield a group and all below it, but none that is reached by a link."""
+    if depth > 32:
+        raise ValueError("groups within groups without end")
+    yield group
+    for name in group:
+        if isinstance(group.get(name, getlink=True), h5py.HardLink) and isinstance(group[name], h5py.Group):
+            yield from _groups(group[name], depth + 1)
+
+
+def _refuse_foreign(group: h5py.Group) -> None:
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ValueError("it has links")
+        item = group[name]
+        # Keras stores arrays as they are; other layouts may read other files, or unpack to any size
+        if isinstance(item, h5py.Dataset) and (
+            item.external or item.is_virtual or item.id.get_storage_size() != item.nbytes
+        ):
+            raise ValueError("an array is not stored in it as it is")
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Read what `numpy.savez` wrote: no pickle, and nothing that unpacks to more than the file holds."""
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("it is compressed")
+    with np.load(path, allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in arrays.files}
+    if not all(isinstance(array, np.ndarray) and array.dtype.kind in "iufU" for array in found.values()):
+        raise ValueError("it holds more than numbers")
+    return found
+
+
+def _is_sound(state: TrainingState) -> bool:
+    """Whether facts have their types, and arrays are numbers."""
+    rows = state.history if isinstance(state.history, list) else [None]
+    return (
+        all(isinstance(row, dict) and set(map(type, row.values())) <= {int, float} for row in rows)
+        and type(state.best_epoch) is int
+        and type(state.best_score) is float
+        and all(array.dtype.kind in "iuf" for array in state.variables + state.best_weights)
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says as one short line; of foreign bytes it may quote anything."""
+    text = " ".join(str(error).split())[:200]
+    return "".join(letter for letter in text if letter.isprintable()) or type(error).__name__

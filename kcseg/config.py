@@ -265,14 +265,18 @@ def _check(config: Config, source: str) -> None:
     for name, holds in rules.items():
         if not holds:
             value = functools.reduce(getattr, name.split("."), config)
-            raise InputError(f"'{name}' in {source} cannot be {reprlib.repr(value)}; kcseg.config says what it may be")
+            raise InputError(
+                f"'{name}' in {source} cannot be {reprlib.repr(value)}; kcseg.config says what it may be"
+            )
     if config.members < 1:
         raise InputError(f"'ensemble.folds' and 'ensemble.full_members' in {source} leave no member to train")
 
 
 def _merge(base: T, values: Any, source: str, prefix: str) -> T:
     if not isinstance(values, dict):
-        raise InputError(f"{prefix or 'the configuration'} in {source} must be an object, got {reprlib.repr(values)}")
+        raise InputError(
+            f"{prefix or 'the configuration'} in {source} must be an object, got {reprlib.repr(values)}"
+        )
     known = [item.name for item in fields(base)]  # type: ignore[arg-type]
     hints = get_type_hints(type(base))
     changes = {}

@@ -99,13 +99,15 @@ class CocoPersons:
             for entry in content["annotations"]:
                 if entry["category_id"] in persons:
                     by_image[entry["image_id"]].append(entry)
-            listed = sorted(content["images"], key=lambda entry: (entry["file_name"], entry["id"]))
+            listed = sorted(content["images"], key=lambda entry: (str(entry["file_name"]), entry["id"]))
             shown = [
                 (str(one["file_name"]), by_image.get(one["id"]), (one.get("height"), one.get("width")))
                 for one in listed
             ]
         except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{annotations} is not COCO's instances format ({reprlib.repr(error)} is amiss)") from error
+            raise InputError(
+                f"{annotations} is not COCO's instances format ({reprlib.repr(error)} is amiss)"
+            ) from error
         if not persons:
             raise InputError(f"{annotations} has no category 'person'; use COCO's instances file")
         # links and names with a folder in them are not taken: they may lead anywhere

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from nibabel import imageglobals
 from nibabel.affines import voxel_sizes
 
 from kcseg.data.limits import MAXIMUM_BYTES, check_plane, check_size
 from kcseg.errors import InputError
 
-nibabel.imageglobals.logger.setLevel(logging.CRITICAL)  # it prints what it thinks of headers
+imageglobals.logger.setLevel(logging.CRITICAL)  # it prints what it thinks of headers
 
 
 def read_nifti(path: Path) -> tuple[np.ndarray, tuple[float, float]]:

@@ -122,10 +122,11 @@ def load_weights(path: Path, network: keras.Model) -> None:
     """
     try:
         with h5py.File(path, "r") as file:
-            for group in _groups(file):
-                _refuse_foreign(group)
+            arrays = sum(_count_arrays(group) for group in _groups(file))
+        if arrays < len(network.weights):  # Keras would leave those that are missing random
+            raise ValueError(f"{arrays} arrays instead of {len(network.weights)}")
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # of arrays that are missing Keras only warns, and leaves them random
+            warnings.simplefilter("error")
             network.load_weights(path)
     except Exception as error:
         raise InputError(
@@ -143,16 +144,19 @@ def _groups(group: h5py.Group, depth: int = 0) -> Iterator[h5py.Group]:
             yield from _groups(group[name], depth + 1)
 
 
-def _refuse_foreign(group: h5py.Group) -> None:
+def _count_arrays(group: h5py.Group) -> int:
+    """Return how many arrays a group holds; what is none, or not held by it, is an error."""
+    count = 0
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise ValueError("it has links")
         item = group[name]
         # Keras stores arrays as they are; other layouts may read other files, or unpack to any size
-        if isinstance(item, h5py.Dataset) and (
-            item.external or item.is_virtual or item.id.get_storage_size() != item.nbytes
-        ):
-            raise ValueError("an array is not stored in it as it is")
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual or item.id.get_storage_size() != item.nbytes:
+                raise ValueError("an array is not stored in it as it is")
+            count += 1
+    return count
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -33,7 +33,6 @@ class _Kept:
     trials: dict[str, Trial]
     ongoing_trials: dict[str, Trial]
     tuner_ids: set[str]
-    hyperparameters: keras_tuner.HyperParameters
     end_order: list[str]
     max_trials: int
     seed: int
@@ -83,8 +82,11 @@ class _Kept:
 
     def _refuse_foreign(self, state: Any) -> None:
         """Refuse a space that is not ours to the letter, as keras-tuner builds objects from what it reads there."""
-        ours = json.loads(json.dumps(self.hyperparameters.get_config()["space"]))
+        fresh = json.loads(json.dumps(self.get_state()))  # type: ignore[attr-defined]
+        ours = fresh["hyperparameters"]["space"]
         oracle, trials = state["oracle"], state["trials"]
+        if not _is_alike(oracle, fresh):
+            raise ValueError("it has other parts")
         for kept in (oracle, *trials.values()):
             if kept["hyperparameters"]["space"] != ours:
                 raise ValueError("its space is another")
@@ -141,6 +143,15 @@ class _Kept:
 
     def _hear(self, worker: str) -> None:
         self.heard[worker] = self.heard_last = time.monotonic()
+
+
+def _is_alike(kept: Any, fresh: Any) -> bool:
+    """Whether a state has the keys and types of a fresh one; what a fresh one has not yet may be anything."""
+    if type(kept) is not type(fresh):
+        return False
+    return not isinstance(fresh, dict) or all(
+        name in kept and _is_alike(kept[name], value) for name, value in fresh.items() if name != "values"
+    )
 
 
 class RandomOracle(_Kept, RandomSearchOracle):

@@ -3,6 +3,7 @@
 import difflib
 import functools
 import json
+import reprlib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from types import MappingProxyType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -232,11 +233,11 @@ def _check(config: Config, source: str) -> None:
         "augmentation.contrast": 0 <= augmentation.contrast <= 1,
         "image.window_hu": low < high,
         "network.levels": 1 <= config.network.levels <= 8,
-        "network.filters": config.network.filters >= 1,
-        "network.blocks_per_level": config.network.blocks_per_level >= 1,
-        "network.kernel_px": config.network.kernel_px >= 1,
+        "network.filters": 1 <= config.network.filters <= 1024,
+        "network.blocks_per_level": 1 <= config.network.blocks_per_level <= 16,
+        "network.kernel_px": 1 <= config.network.kernel_px <= 31,
         "network.upsampling": config.network.upsampling in ("nearest", "transpose"),
-        "network.skip_convolutions": config.network.skip_convolutions >= 0,
+        "network.skip_convolutions": 0 <= config.network.skip_convolutions <= 16,
         "network.dropout": 0 <= config.network.dropout < 1,
         "network.batch_norm_momentum": 0 <= config.network.batch_norm_momentum < 1,
         "training.loss": config.training.loss in ("binary_crossentropy", "dice", "binary_crossentropy+dice"),
@@ -264,21 +265,27 @@ def _check(config: Config, source: str) -> None:
     for name, holds in rules.items():
         if not holds:
             value = functools.reduce(getattr, name.split("."), config)
-            raise InputError(f"'{name}' in {source} cannot be {value!r}; kcseg.config says what it may be")
+            raise InputError(
+                f"'{name}' in {source} cannot be {reprlib.repr(value)}; kcseg.config says what it may be"
+            )
     if config.members < 1:
         raise InputError(f"'ensemble.folds' and 'ensemble.full_members' in {source} leave no member to train")
 
 
 def _merge(base: T, values: Any, source: str, prefix: str) -> T:
     if not isinstance(values, dict):
-        raise InputError(f"{prefix or 'the configuration'} in {source} must be an object, got {values!r}")
+        raise InputError(
+            f"{prefix or 'the configuration'} in {source} must be an object, got {reprlib.repr(values)}"
+        )
     known = [item.name for item in fields(base)]  # type: ignore[arg-type]
     hints = get_type_hints(type(base))
     changes = {}
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-            raise InputError(f"unknown key '{prefix}{key}' in {source}; did you mean '{prefix}{near}'?")
+            near = difflib.get_close_matches(key[:80], known, n=1, cutoff=0.0)[0]
+            raise InputError(
+                f"unknown key {reprlib.repr(prefix + key)} in {source}; did you mean '{prefix}{near}'?"
+            )
         current = getattr(base, key)
         changes[key] = (
             _merge(current, value, source, f"{prefix}{key}.")
@@ -302,4 +309,4 @@ def _typed(value: Any, kind: Any, name: str, source: str) -> Any:
     elif type(value) is kind:
         return value
     expected = getattr(kind, "__name__", kind) if get_origin(kind) is None else kind
-    raise InputError(f"'{name}' in {source} must be {expected}, got {value!r}")
+    raise InputError(f"'{name}' in {source} must be {expected}, got {reprlib.repr(value)}")

@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -129,17 +130,23 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path} is no UTF-8 text ({error})") from error
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, maximum_bytes: int = 64 << 20) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: the file is missing or is no JSON.
+        InputError: the file is missing, larger than `maximum_bytes`, or no JSON.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a file; check the path")  # a pipe would be waited for
+        if path.stat().st_size > maximum_bytes:
+            raise InputError(f"expected at most {maximum_bytes >> 20} MiB in {path}; is it the right file?")
         return json.loads(path.read_text(encoding="utf-8"))
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError alone for numbers of thousands of digits
         raise InputError(f"{path} is not valid JSON ({error}); mend or delete it") from error
 
 
@@ -185,7 +192,7 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
                 f"cannot lock {folder}: {error.strerror}; use a disk that knows file locks"
             ) from error
         file.truncate(0)
-        file.write(str(os.getpid()))
+        file.write(f"{os.getpid()} on {socket.gethostname()}")
         file.flush()
         yield
 

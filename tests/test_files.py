@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 
@@ -85,10 +86,21 @@ def test_broken_json_is_named(tmp_path, content):
         read_json(tmp_path / "a.json")
 
 
+def test_json_that_is_no_file_too_large_or_of_endless_numbers_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.json")  # which would be waited for
+    with pytest.raises(InputError, match="is not a file"):
+        read_json(tmp_path / "pipe.json")
+    (tmp_path / "a.json").write_text("9" * 5000)
+    with pytest.raises(InputError, match="is not valid JSON"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(InputError, match="at most 0 MiB"):
+        read_json(tmp_path / "a.json", maximum_bytes=4999)
+
+
 def test_a_locked_folder_names_the_process_that_holds_it(tmp_path):
     with (
         locked(tmp_path),
-        pytest.raises(InputError, match=f"in use by process {os.getpid()}"),
+        pytest.raises(InputError, match=f"in use by process {os.getpid()} on {socket.gethostname()};"),
         locked(tmp_path),
     ):
         pass

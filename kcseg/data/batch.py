@@ -1,6 +1,7 @@
 """A batch of the challenge: images, masks and ids, read from a challenge folder."""
 
 import json
+import reprlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -193,7 +194,9 @@ def stated_hu_offset(folder: Path) -> int | None:
     settings = read_json(path)
     offset = settings.get("hu_offset") if isinstance(settings, dict) else settings
     if offset is not None and (type(offset) is not int or abs(offset) > 65536):
-        raise InputError(f"expected a whole number as hu_offset in {path}, got {offset!r}; write e.g. -1024")
+        raise InputError(
+            f"expected a whole number as hu_offset in {path}, got {reprlib.repr(offset)}; write e.g. -1024"
+        )
     return offset
 
 

@@ -1,7 +1,9 @@
 """COCO persons: square grey crops and their masks, read from disk one at a time."""
 
+import os
+import reprlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from kcseg.errors import InputError
 from kcseg.files import read_json
 
 OTHER, PERSON, UNKNOWN = 0, 1, 2  # crowds are unknown: who of them is outlined is not said
-_SIDE_PX = (16, 16384)
+_SIDE_PX = (16, 8192)
+_MAXIMUM_BYTES = 2 << 30  # of annotations; those of 2017 take 450 MB
 
 
 @dataclass(frozen=True)
@@ -89,27 +92,32 @@ class CocoPersons:
         )
 
     def _pictures(self, annotations: Path, images: Path) -> Iterator[Picture]:
-        content = read_json(annotations)
+        content = read_json(annotations, maximum_bytes=_MAXIMUM_BYTES)
         try:
             persons = {entry["id"] for entry in content["categories"] if entry["name"] == "person"}
             by_image: dict[Any, list[Any]] = defaultdict(list)
             for entry in content["annotations"]:
                 if entry["category_id"] in persons:
                     by_image[entry["image_id"]].append(entry)
-            listed = sorted(content["images"], key=lambda entry: (entry["file_name"], entry["id"]))
+            listed = sorted(content["images"], key=lambda entry: (str(entry["file_name"]), entry["id"]))
+            shown = [
+                (str(one["file_name"]), by_image.get(one["id"]), (one.get("height"), one.get("width")))
+                for one in listed
+            ]
         except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{annotations} is not COCO's instances format ({error!r} is amiss)") from error
+            raise InputError(
+                f"{annotations} is not COCO's instances format ({reprlib.repr(error)} is amiss)"
+            ) from error
         if not persons:
             raise InputError(f"{annotations} has no category 'person'; use COCO's instances file")
-        present = {path.name for path in images.iterdir()}
-        for entry in listed:
-            name = entry["file_name"]
-            if not (found := by_image.get(entry["id"])):
+        # links and names with a folder in them are not taken: they may lead anywhere
+        present = {entry.name for entry in os.scandir(images) if entry.is_file(follow_symlinks=False)}
+        for name, found, size in shown:
+            if not found:
                 continue
-            if name not in present:  # which also keeps out names that lead to another folder
+            if name not in present:
                 self.skipped["images listed but absent"] += 1
                 continue
-            size = (entry.get("height"), entry.get("width"))
             if not all(type(side) is int and _SIDE_PX[0] <= side <= _SIDE_PX[1] for side in size):
                 self.skipped["images without a usable size"] += 1
                 continue
@@ -135,22 +143,37 @@ def _usable(annotation: dict[str, Any], height: int, width: int) -> bool:
     """Whether an annotation has an outline that can be drawn and meets its image."""
     try:
         x, y, box_width, box_height = (float(number) for number in annotation["bbox"])
-        meets = x < width and y < height and x + box_width > 0 and y + box_height > 0
+        near = _near([x, x + box_width], width) and _near([y, y + box_height], height)
+        meets = near and x < width and y < height and x + box_width > 0 and y + box_height > 0
         outline = annotation["segmentation"]
         if isinstance(outline, dict):
             # an RLE that does not cover its image leaves pixels undefined; COCO's own are never compressed
             counts = outline["counts"]
             whole = isinstance(counts, list) and sum(counts) == height * width and min(counts) >= 0
             return meets and whole and list(outline["size"]) == [height, width]
+        if not all(isinstance(polygon, list) for polygon in outline):
+            return False
         polygons = [np.asarray(polygon, float) for polygon in outline]
         return (
             meets
             and box_width * box_height > 0
             and bool(polygons)
-            and all(len(one) >= 6 and len(one) % 2 == 0 and np.isfinite(one).all() for one in polygons)
+            and all(
+                one.ndim == 1
+                and len(one) >= 6
+                and len(one) % 2 == 0
+                and _near(one[::2], width)
+                and _near(one[1::2], height)
+                for one in polygons
+            )
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return False
+
+
+def _near(places: Sequence[float] | np.ndarray, side: int) -> bool:
+    """Whether all places lie at most one image away from it; pycocotools crashes over those far off."""
+    return bool((np.abs(np.asarray(places) - side / 2) <= 1.5 * side).all())
 
 
 def _read_grey(picture: Picture) -> PIL.Image.Image:

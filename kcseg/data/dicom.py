@@ -27,6 +27,7 @@ _STORAGE = (
     "BitsStored",
     "PixelRepresentation",
 )
+_MODALITIES = ("CR", "DX", "MG", "MR", "NM", "OT", "PT", "RF", "RTDOSE", "SC", "SEG", "US", "XA")
 # Deflated files and JPEG are left out: the first can grow without bound, the second needs extra decoders.
 _ENCODINGS = (
     uid.ImplicitVRLittleEndian,
@@ -55,12 +56,14 @@ def read_dicom(path: Path) -> tuple[np.ndarray, tuple[float, float]]:
     """
     encoding = read_file_meta_info(path).TransferSyntaxUID
     if encoding not in _ENCODINGS:
-        raise InputError(f"{path} is compressed ({encoding.name}); unpack it with 'gdcmconv --raw IN OUT'")
+        name = encoding.name if encoding.keyword else "in a way that is not DICOM's"
+        raise InputError(f"{path} is compressed ({name}); unpack it with 'gdcmconv --raw IN OUT'")
     dataset = pydicom.dcmread(path, specific_tags=[*_STATED, *_STORAGE, "NumberOfFrames", "PixelData"])
     if dataset.get("Modality") != "CT":
-        raise InputError(
-            f"expected a CT slice in {path}, got modality {dataset.get('Modality')}; choose a CT series"
-        )
+        got = str(dataset.get("Modality"))
+        # in a damaged file the elements behind it, names among them, may have become part of it
+        got = f"modality {got}" if got in _MODALITIES else "another modality"
+        raise InputError(f"expected a CT slice in {path}, got {got}; choose a CT series")
     if int(dataset.get("NumberOfFrames") or 1) != 1:
         raise InputError(
             f"expected one slice in {path}, got {dataset.NumberOfFrames} frames; export one slice per file"

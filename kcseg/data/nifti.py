@@ -1,14 +1,18 @@
 """Reads one coronal slice from a NIfTI file."""
 
 import gzip
+import logging
 from pathlib import Path
 
 import nibabel
 import numpy as np
+from nibabel import imageglobals
 from nibabel.affines import voxel_sizes
 
 from kcseg.data.limits import MAXIMUM_BYTES, check_plane, check_size
 from kcseg.errors import InputError
+
+imageglobals.logger.setLevel(logging.CRITICAL)  # it prints what it thinks of headers
 
 
 def read_nifti(path: Path) -> tuple[np.ndarray, tuple[float, float]]:

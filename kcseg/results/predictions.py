@@ -11,7 +11,7 @@ import PIL.Image
 from kcseg.data.formats import read_image, write_mask
 from kcseg.data.image import Image, Spacing, resample, to_shape
 from kcseg.errors import InputError
-from kcseg.files import atomic_path, remove, write_csv
+from kcseg.files import atomic_path, remove, remove_leftovers, write_csv
 from kcseg.results.figures import overlay
 from kcseg.results.report import write_predictions_page
 from kcseg.serving.runner import Ensemble, Segmentation
@@ -79,6 +79,7 @@ def clear_results(images: Mapping[str, Path], out: Path, *, hu_offset: int | Non
         read_image(path, hu_offset=hu_offset)
     for name in _RESULTS:
         remove(out / name)
+    remove_leftovers(out)
 
 
 def parts(images: Mapping[str, Path]) -> Iterator[dict[str, Path]]:

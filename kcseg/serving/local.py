@@ -12,6 +12,7 @@ from kcseg.serving.bundle import is_bundle, load_bundle
 from kcseg.serving.export import versions
 from kcseg.serving.graph import EnsembleGraph
 from kcseg.serving.runner import Model, check_signatures
+from kcseg.serving.stock import refuse_foreign_operations
 from kcseg.training.run import MODEL_NAME
 
 
@@ -22,8 +23,9 @@ class LocalModel:
         """Load one version.
 
         Raises:
-            InputError: it cannot be read, or is not an exported ensemble.
+            InputError: it cannot be read, is not an exported ensemble, or could do more than compute.
         """
+        refuse_foreign_operations(folder)
         try:
             self._model = tf.saved_model.load(str(folder))  # kept: it holds the variables the signatures use
             self.signatures = dict(self._model.signatures)

@@ -2,12 +2,15 @@
 
 import io
 import json
+import reprlib
+import warnings
 import zipfile
-import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+import h5py
 import keras
 import numpy as np
 
@@ -15,12 +18,6 @@ from kcseg.config import NetworkConfig
 from kcseg.errors import InputError
 from kcseg.files import write
 from kcseg.network.unet import build_unet
-
-# what NumPy and zipfile raise at files that are not what they seem
-_DAMAGE: tuple[type[Exception], ...] = (
-    *(ValueError, KeyError, EOFError, TypeError, AttributeError, NotImplementedError, RuntimeError, OSError),
-    *(MemoryError, zlib.error, zipfile.BadZipFile),
-)
 
 
 @dataclass
@@ -59,16 +56,22 @@ def save_state(path: Path, state: TrainingState) -> None:
 
 
 def arrays_in(content: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of an npz file by name; no pickle is ever opened.
+    """Return the arrays of what `numpy.savez` wrote: no pickle, and nothing that unpacks to more than it holds.
 
     Raises:
-        ValueError: the file is damaged, or no npz file.
+        ValueError: the file is damaged, or no such file.
     """
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("it is compressed")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except _DAMAGE as error:
-        raise ValueError(str(error) or "damaged") from error
+            found = {name: arrays[name] for name in arrays.files}
+    except Exception as error:  # of foreign bytes, readers raise anything
+        raise ValueError(_reason(error)) from error
+    if not all(isinstance(array, np.ndarray) and array.dtype.kind in "iufU" for array in found.values()):
+        raise ValueError("it holds more than numbers")
+    return found
 
 
 def save_pretrained(path: Path, network: keras.Model) -> None:
@@ -85,25 +88,26 @@ def load_pretrained(path: Path, config: NetworkConfig) -> dict[str, np.ndarray]:
     """
     try:
         found = arrays_in(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except Exception as error:
         raise InputError(
-            f"{path} holds no pre-trained weights ({error}); name what kcseg pretrain wrote"
+            f"{path} holds no pre-trained weights ({_reason(error)}); name what kcseg pretrain wrote"
         ) from error
     start = {}
     for variable in build_unet(config, seed=0).variables:
         layer, shape = variable.path.rsplit("/", 1)[0], tuple(variable.shape)
         if layer == "soft_mask":
             continue
-        if variable.path not in found or found[variable.path].shape != shape:
-            got = found[variable.path].shape if variable.path in found else "no such layer"
+        got = found[variable.path].shape if variable.path in found else "no such layer"
+        if got != shape:
             raise InputError(
                 f"{path} was trained with another network: {layer} is {shape} here and {got} there; "
                 "pre-train with the same preset and configuration"
             )
         start[variable.path] = found.pop(variable.path)
     if further := [name for name in found if not name.startswith("soft_mask/")]:
+        layer = reprlib.repr(further[0].rsplit("/", 1)[0])
         raise InputError(
-            f"{path} was trained with another network: it has a layer {further[0].rsplit('/', 1)[0]} that is not here; "
+            f"{path} was trained with another network: it has a layer {layer} that is not here; "
             "pre-train with the same preset and configuration"
         )
     return start
@@ -117,12 +121,76 @@ def load_state(path: Path) -> TrainingState:
     """
     try:
         arrays = arrays_in(path.read_bytes())
-        state = TrainingState(**json.loads(str(arrays["facts"])))
+        state = TrainingState(**json.loads(str(arrays.pop("facts"))))
         for name in ("variables", "best_weights"):
             count = sum(key.startswith(f"{name}-") for key in arrays)
             setattr(state, name, [arrays[f"{name}-{index}"] for index in range(count)])
+        if not _is_sound(state):
+            raise ValueError("its facts are none of a training")
         return state
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:
         raise InputError(
-            f"the resume state {path} is damaged ({error}); delete it to start this member anew"
+            f"the resume state {path} is damaged ({_reason(error)}); delete it to start this member anew"
         ) from error
+
+
+def load_weights(path: Path, network: keras.Model) -> None:
+    """Give a network the weights that `save_weights` wrote; nothing else in the file is looked at.
+
+    Raises:
+        InputError: weights of another network, or a file that leads to others or unpacks to more than it holds.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            arrays = sum(_count_arrays(group) for group in _groups(file))
+        if arrays < len(network.weights):  # Keras would leave those that are missing random
+            raise ValueError(f"{arrays} arrays instead of {len(network.weights)}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            network.load_weights(path)
+    except Exception as error:
+        raise InputError(
+            f"{path} cannot be loaded as weights of this network ({_reason(error)}); train the member anew"
+        ) from error
+
+
+def _groups(group: h5py.Group, depth: int = 0) -> Iterator[h5py.Group]:
+    """Yield a group and all below it, but none that is reached by a link."""
+    if depth > 32:
+        raise ValueError("groups within groups without end")
+    yield group
+    for name in group:
+        if isinstance(group.get(name, getlink=True), h5py.HardLink) and isinstance(group[name], h5py.Group):
+            yield from _groups(group[name], depth + 1)
+
+
+def _count_arrays(group: h5py.Group) -> int:
+    """Return how many arrays a group holds; what is none, or not held by it, is an error."""
+    count = 0
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ValueError("it has links")
+        item = group[name]
+        # Keras stores arrays as they are; other layouts may read other files, or unpack to any size
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual or item.id.get_storage_size() != item.nbytes:
+                raise ValueError("an array is not stored in it as it is")
+            count += 1
+    return count
+
+
+def _is_sound(state: TrainingState) -> bool:
+    """Whether facts have their types, and arrays are numbers."""
+    rows = state.history if isinstance(state.history, list) else [None]
+    return (
+        all(isinstance(row, dict) and set(map(type, row.values())) <= {int, float} for row in rows)
+        and type(state.best_epoch) is int
+        and type(state.best_score) is float
+        and all(array.dtype.kind in "iuf" for array in state.variables + state.best_weights)
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error says as one short line; of foreign bytes it may quote anything."""
+    text = " ".join(str(error).split())[:200]
+    return "".join(letter for letter in text if letter.isprintable()) or type(error).__name__

@@ -117,8 +117,10 @@ class Keeper(keras.callbacks.Callback):
         if path.exists():
             self._state = load_state(path)
             variables = self._variables()
-            shapes = [tuple(variable.shape) for variable in variables]
-            if shapes != [value.shape for value in self._state.variables]:
+            wanted = [tuple(variable.shape) for variable in variables]
+            best = [weight.shape for weight in self._state.best_weights]
+            fits = [value.shape for value in self._state.variables] == wanted
+            if not fits or best != [weight.shape for weight in self.model.get_weights()]:
                 raise InputError(f"{path} belongs to another network; delete it to start this member anew")
             for variable, value in zip(variables, self._state.variables, strict=True):
                 variable.assign(value)

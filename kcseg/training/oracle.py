@@ -1,5 +1,7 @@
 """keras-tuner's oracles, kept by one atomic file, and aware of workers that fall silent."""
 
+import json
+import reprlib
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -80,6 +82,7 @@ class _Kept:
             return
         state = read_json(self.path)
         try:
+            self._refuse_foreign(state)
             self.trials = {number: Trial.from_state(kept) for number, kept in state["trials"].items()}
             oracle = state["oracle"]
             # keras-tuner saves an ended trial before it takes it off this list
@@ -91,11 +94,28 @@ class _Kept:
             oracle["ongoing_trials"] = half if workers else {}
             oracle["retry_queue"] += [] if workers else list(half.values())
             self.set_state(oracle)  # type: ignore[attr-defined]
-        except (KeyError, TypeError, AttributeError) as error:
+        except Exception as error:
+            reason = reprlib.repr(error)
             raise InputError(
-                f"{self.path} is no state of a search ({error!r}); delete it: finished trials are found again"
+                f"{self.path} is no state of a search ({reason}); delete it: finished trials are found again"
             ) from error
         self.heard = dict.fromkeys(self.ongoing_trials, time.monotonic())
+
+    def _refuse_foreign(self, state: Any) -> None:
+        """Refuse a space that is not ours to the letter, as keras-tuner builds objects from what it reads there."""
+        fresh = json.loads(json.dumps(self.get_state()))  # type: ignore[attr-defined]
+        ours = fresh["hyperparameters"]["space"]
+        oracle, trials = state["oracle"], state["trials"]
+        if not _is_alike(oracle, fresh):
+            raise ValueError("it has other parts")
+        for kept in (oracle, *trials.values()):
+            if kept["hyperparameters"]["space"] != ours:
+                raise ValueError("its space is another")
+        named = {*oracle["ongoing_trials"].values(), *oracle["retry_queue"], *oracle["end_order"]}
+        if named - trials.keys() or any(kept["trial_id"] != number for number, kept in trials.items()):
+            raise ValueError("its trials are not those it names")
+        if oracle["seed"] != self.seed:
+            raise ValueError("its seed is another")
 
     def create_trial(self, tuner_id: str) -> Trial:
         """Deal a trial to a worker: its own if it comes back, else one whose worker is missing, else a new one."""
@@ -157,6 +177,15 @@ class _Kept:
 
     def _hear(self, worker: str) -> None:
         self.heard[worker] = self.heard_last = time.monotonic()
+
+
+def _is_alike(kept: Any, fresh: Any) -> bool:
+    """Whether a state has the keys and types of a fresh one; what a fresh one has not yet may be anything."""
+    if type(kept) is not type(fresh):
+        return False
+    return not isinstance(fresh, dict) or all(
+        name in kept and _is_alike(kept[name], value) for name, value in fresh.items() if name != "values"
+    )
 
 
 class RandomOracle(_Kept, RandomSearchOracle):

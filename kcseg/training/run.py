@@ -16,7 +16,7 @@ from kcseg.data.simulation.challenge import is_simulated
 from kcseg.errors import InputError
 from kcseg.files import holds_others, locked, read_json, remove, sha256, write, write_json
 from kcseg.network.unet import build_unet
-from kcseg.training.checkpoint import load_pretrained
+from kcseg.training.checkpoint import load_pretrained, load_weights
 
 MODEL_NAME = "kcseg"
 PRETRAINED_NAME = "pretrained.npz"
@@ -97,7 +97,7 @@ class Run:
                 f"{path} is missing or not what training wrote; delete its folder and train it anew"
             )
         network = build_unet(self.config.network, seed=0)
-        network.load_weights(path)
+        load_weights(path, network)
         return network
 
 

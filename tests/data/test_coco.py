@@ -179,3 +179,38 @@ def test_real_pictures_can_be_cut():
         _, labels = persons.crop(index, replace(CONFIG, person_share=1.0), np.random.default_rng(index))
         shares.append(np.mean(labels == PERSON))
     assert 0.05 < np.mean(shares) < 0.7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"segmentation": [[1e9] * 6]},  # pycocotools crashed over this
+        {"segmentation": [[[30, 20]] * 6]},
+        {"segmentation": ["302060"]},
+        {"bbox": [30, 20, float("inf"), 30]},
+        {"bbox": [30, 20, 10**400, 30]},
+    ],
+)
+def test_outlines_far_off_are_passed_over(write_coco, change):
+    persons = CocoPersons(
+        write_coco([PERSON_HERE, {**annotation(2, square(0, 0, 9), [0, 0, 9, 9]), **change}]), "train"
+    )
+    assert len(persons) == 1 and sum(persons.skipped.values()) == 1
+
+
+def test_links_among_the_images_are_not_followed(write_coco):
+    folder = write_coco([PERSON_HERE])
+    picture = folder / "train2017" / "0001.jpg"
+    picture.rename(folder / "elsewhere.jpg")
+    picture.symlink_to(folder / "elsewhere.jpg")
+    with pytest.raises(InputError, match="1 images listed but absent"):
+        CocoPersons(folder, "train")
+
+
+@pytest.mark.parametrize("name", [{}, ["0001.jpg"], "../0001.jpg", "/0001.jpg"])
+def test_names_that_are_none_are_not_followed(write_coco, name):
+    folder = write_coco([PERSON_HERE])
+    path = folder / "annotations" / "instances_train2017.json"
+    path.write_text(path.read_text().replace('"0001.jpg"', json.dumps(name)))
+    with pytest.raises(InputError, match="1 images listed but absent"):
+        CocoPersons(folder, "train")

@@ -366,6 +366,24 @@ def test_no_identifier_is_quoted_in_messages_logs_or_output(tmp_path, hu, caplog
     assert "Doe" not in caplog.text + "".join(capfd.readouterr())
 
 
+def test_no_identifier_is_quoted_of_a_damaged_file(tmp_path, hu):
+    path = save_dicom(tmp_path / "a.dcm", hu)
+    content = bytearray(path.read_bytes())
+    length = content.index(b"\x08\x00\x60\x00CS") + 6
+    content[length] = 26  # the modality takes in the patient's name, which follows it
+    path.write_bytes(content)
+    assert "another modality" in refusal(read_image, path)
+
+
+def test_nothing_is_printed_of_a_damaged_header(tmp_path, hu, capfd):
+    path = save_nifti(tmp_path / "a.nii", hu)
+    content = bytearray(path.read_bytes())
+    content[252:254] = b"\x07\x07"  # qform_code
+    path.write_bytes(content)
+    read_image(path)
+    assert not "".join(capfd.readouterr())
+
+
 @needs_real_data
 @pytest.mark.parametrize(
     "slice_path", sorted((REAL / "ct_coronal_dicom").glob("*.dcm")), ids=lambda path: path.stem

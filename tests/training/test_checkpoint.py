@@ -1,8 +1,13 @@
+import zipfile
+
+import h5py
 import numpy as np
 import pytest
 
+from kcseg.config import NetworkConfig
 from kcseg.errors import InputError
-from kcseg.training.checkpoint import TrainingState, load_state, save_state
+from kcseg.network.unet import build_unet
+from kcseg.training.checkpoint import TrainingState, load_state, load_weights, save_state
 
 
 @pytest.fixture
@@ -36,3 +41,63 @@ def test_pickles_are_never_opened(tmp_path):
     np.savez(tmp_path / "state.npz", facts=np.array({"history": []}, dtype=object))
     with pytest.raises(InputError, match="is damaged"):
         load_state(tmp_path / "state.npz")
+
+
+def test_a_compressed_state_is_refused_before_it_is_unpacked(tmp_path):
+    with zipfile.ZipFile(tmp_path / "state.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("facts.npy", bytes(100 << 20))
+    with pytest.raises(InputError, match="it is compressed"):
+        load_state(tmp_path / "state.npz")
+
+
+def test_facts_of_another_kind_are_refused(tmp_path, state):
+    for wrong in ({"history": 5}, {"history": [{"loss": "low"}]}, {"best_epoch": "1"}, {"best_score": None}):
+        save_state(tmp_path / "state.npz", TrainingState(**{**vars(state), **wrong}))
+        with pytest.raises(InputError, match="none of a training"):
+            load_state(tmp_path / "state.npz")
+
+
+@pytest.fixture
+def network():
+    return build_unet(NetworkConfig(levels=1, filters=2), seed=0)
+
+
+def external(group):
+    group["0"] = h5py.ExternalLink("/etc/hostname", "/0")
+
+
+def soft(group):
+    group["0"] = h5py.SoftLink("/layers")
+
+
+def elsewhere(group):
+    group.create_dataset("0", (4,), "f4", external=[("/etc/hostname", 0, 16)])
+
+
+def unpacking(group):
+    group.create_dataset("0", (2**40,), "f4", chunks=(2**20,), compression="gzip")
+
+
+@pytest.mark.parametrize("trick", [external, soft, elsewhere, unpacking])
+def test_weights_that_reach_beyond_their_file_are_refused(tmp_path, network, trick):
+    network.save_weights(tmp_path / "a.weights.h5")
+    with h5py.File(tmp_path / "a.weights.h5", "r+") as file:
+        group = next(one for one in file["layers"].values() if "0" in one["vars"])["vars"]
+        del group["0"]
+        trick(group)
+    with pytest.raises(InputError, match="has links|not stored in it as it is"):
+        load_weights(tmp_path / "a.weights.h5", network)
+
+
+def test_weights_that_are_missing_do_not_stay_random(tmp_path, network):
+    network.save_weights(tmp_path / "a.weights.h5")
+    with h5py.File(tmp_path / "a.weights.h5", "r+") as file:
+        del file["layers"]["conv2d"]
+    with pytest.raises(InputError, match="cannot be loaded as weights of this network"):
+        load_weights(tmp_path / "a.weights.h5", network)
+
+
+def test_weights_of_another_network_are_refused(tmp_path, network):
+    build_unet(NetworkConfig(levels=2, filters=4), seed=0).save_weights(tmp_path / "a.weights.h5")
+    with pytest.raises(InputError, match="cannot be loaded as weights of this network"):
+        load_weights(tmp_path / "a.weights.h5", network)

@@ -1,3 +1,5 @@
+import json
+
 import keras_tuner
 import numpy as np
 import pytest
@@ -95,4 +97,31 @@ def test_a_silent_workers_trial_goes_to_the_next_that_asks(tmp_path):
 def test_a_damaged_state_is_named(tmp_path, content):
     (tmp_path / "state.json").write_text(content)
     with pytest.raises(InputError, match=r"state\.json"):
+        new_oracle(tmp_path).restore(workers=False)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (
+            ("oracle", "hyperparameters", "space", 0),
+            {"class_name": "Popen", "module": "subprocess", "config": {}},
+        ),
+        (("trials", "first", "hyperparameters", "space"), []),
+        (("trials", "first", "trial_id"), ["0"]),
+        (("oracle", "retry_queue"), ["7"]),
+        (("oracle", "seed"), None),
+        (("oracle", "display"), {"trial_number": ""}),
+        (("trials",), 5),
+    ],
+)
+def test_a_state_that_is_not_this_searchs_is_refused(tmp_path, path, value):
+    run(new_oracle(tmp_path), 2)
+    state = json.loads((tmp_path / "state.json").read_text())
+    place = state
+    for step in path[:-1]:
+        place = place[next(iter(place)) if step == "first" else step]
+    place[path[-1]] = value
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    with pytest.raises(InputError, match="is no state of a search"):
         new_oracle(tmp_path).restore(workers=False)

@@ -1,0 +1,579 @@
+"""Feeds every reader files that are broken in many ways: it must return something sound, or raise InputError.
+
+    python benchmarks/fuzz.py [--inputs 100000] [--seed 0] [READER ...]
+
+Each reader has a process of its own, with 2 GiB of memory beyond what it starts with and 20 seconds for a file. An
+input that breaks it is kept, and the exit code is 1. Equal seeds make equal inputs.
+"""
+
+import contextlib
+import copy
+import faulthandler
+import gzip
+import io
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import struct
+import sys
+import tempfile
+import traceback
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import click
+import nibabel
+import numpy as np
+import PIL.Image
+import pydicom
+from pydicom import uid
+
+from kcseg.config import QUICK, NetworkConfig, PretrainingConfig, from_json, to_json
+from kcseg.data.batch import stated_hu_offset
+from kcseg.data.coco import CocoPersons
+from kcseg.data.formats import read_image, read_mask
+from kcseg.errors import InputError
+from kcseg.files import read_json
+
+MEMORY, SECONDS = 2 << 30, 20
+NUMBERS = (
+    0,
+    1,
+    2,
+    3,
+    127,
+    128,
+    255,
+    256,
+    32767,
+    65535,
+    65536,
+    2**31 - 1,
+    2**31,
+    2**32 - 1,
+    2**63 - 1,
+    2**64 - 1,
+)
+VALUES = (
+    None, True, 0, 1, -1, 7, 255, 2**31, 2**63, -(2**64), 10**30, 0.5, -1e9, 1e9, 1e308, float("inf"), float("nan"),
+    "", "a", "nearest", "../../x", "\0", [], [[]], [0], [1e9] * 6, {}, {"a": 1}, "9" * 5000,
+)  # fmt: skip
+TINY = NetworkConfig(levels=1, filters=2, skip_convolutions=0)
+
+
+class Hang(BaseException):
+    """A file took too long; no Exception, so that no reader can take it for a fault of the file."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How sound files are made, broken, and read.
+
+    Attributes:
+        name: of the file.
+        samples: makes the contents of sound files.
+        mutate: breaks one of them.
+        read: reads the file; what it returns unsound it must refuse with an AssertionError.
+    """
+
+    name: str
+    samples: Callable[[], Sequence[bytes]]
+    mutate: Callable[[np.random.Generator, Sequence[bytes]], bytes]
+    read: Callable[[Path], None]
+
+
+# Breaking
+
+
+def broken(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """Return a sample with one to five changes of its bytes, mostly among the first, where headers lie."""
+    content = bytearray(samples[random.integers(len(samples))])
+    for _ in range(random.integers(1, 6)):
+        limit = len(content) if random.random() < 0.3 else min(len(content), 600)
+        place = int(random.integers(limit + 1))
+        match random.integers(9):
+            case 0 | 1 if content:
+                content[place % len(content)] ^= 1 << random.integers(8)
+            case 2:
+                content[place : place + 1] = random.bytes(1)
+            case 3 | 4:
+                size, order = int(random.choice([1, 2, 4, 8])), str(random.choice(["little", "big"]))
+                number = NUMBERS[random.integers(len(NUMBERS))] % 256**size
+                content[place : place + size] = number.to_bytes(size, order)
+            case 5:
+                content[place : place + int(random.integers(1, 64))] = b""
+            case 6:
+                content[place:place] = random.bytes(random.integers(1, 16))
+            case 7:
+                other = samples[random.integers(len(samples))]
+                start = int(random.integers(len(other)))
+                content[place : place + 32] = other[start : start + int(random.integers(1, 64))]
+            case 8:
+                del content[int(random.integers(len(content) + 1)) :]
+    return bytes(content)
+
+
+def broken_png(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """Half of the time with check sums put right, so that what lies behind them is reached."""
+    content = bytearray(broken(random, samples))
+    place = 8
+    while random.random() < 0.9 and place + 12 <= len(content):
+        end = place + 8 + struct.unpack(">I", content[place : place + 4])[0]
+        if end + 4 > len(content):
+            break
+        content[end : end + 4] = struct.pack(">I", zlib.crc32(content[place + 4 : end]))
+        place = end + 4
+    return bytes(content)
+
+
+def broken_gzip(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """Half of the time broken inside of its compression."""
+    if random.random() < 0.5:
+        return broken(random, samples)
+    return gzip.compress(broken(random, [gzip.decompress(one) for one in samples]), compresslevel=1)
+
+
+def broken_zip(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """Mostly broken inside of a member, lacking one, or with one under another's name."""
+    if random.random() < 0.3:
+        return broken(random, samples)
+    with zipfile.ZipFile(io.BytesIO(samples[random.integers(len(samples))])) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    chosen, other = (str(random.choice(list(members))) for _ in range(2))
+    match random.integers(4):
+        case 0:
+            del members[chosen]
+        case 1:
+            members[chosen] = members[other]
+        case _:
+            members[chosen] = broken(random, [members[chosen]])
+    made = io.BytesIO()
+    kind = zipfile.ZIP_DEFLATED if random.random() < 0.1 else zipfile.ZIP_STORED
+    with zipfile.ZipFile(made, "w", kind) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+def broken_json(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """Mostly other values at one to three places, and here and there other bytes."""
+    if random.random() < 0.2:
+        return broken(random, samples)
+    value = json.loads(samples[random.integers(len(samples))])
+    for _ in range(random.integers(1, 4)):
+        value = _changed(random, value)
+    text = json.dumps(value)
+    return (text.replace('"' + "9" * 5000 + '"', "9" * 5000) if random.random() < 0.5 else text).encode()
+
+
+def _changed(random: np.random.Generator, value: object) -> object:
+    """Return JSON with one place of it changed, taken away or doubled."""
+    places = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else []
+    if not places or random.random() < 0.1:
+        return copy.deepcopy(VALUES[random.integers(len(VALUES))])
+    place = places[random.integers(len(places))]
+    match random.integers(12):
+        case 0:
+            del value[place]
+        case 1:
+            value[place] = copy.deepcopy(value[places[random.integers(len(places))]])
+        case _:
+            value[place] = _changed(random, value[place])
+    return value
+
+
+# Sound files
+
+
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(-1000, 1000, (20, 24)).astype(np.int16)
+
+
+def mask() -> np.ndarray:
+    return np.random.default_rng(1).random((20, 24)) > 0.7
+
+
+def saved(write: Callable[[Path], object], name: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / name)
+        return (Path(folder) / name).read_bytes()
+
+
+def npy_samples() -> list[bytes]:
+    arrays = [
+        picture(),
+        picture().astype(np.float32),
+        picture().astype(">f8").T,
+        mask(),
+        mask().astype(np.uint8),
+    ]
+    return [saved(lambda path, array=array: np.save(path, array), "a.npy") for array in arrays]
+
+
+def grey_samples() -> list[bytes]:
+    return [_png(mask()), _png(np.where(mask(), 255, 0).astype(np.uint8))]
+
+
+def hu_samples() -> list[bytes]:
+    return [_png((picture().astype(int) + 1024).astype(np.uint16))]
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    return saved(PIL.Image.fromarray(pixels).save, "a.png")
+
+
+def nifti_samples(ending: str) -> list[bytes]:
+    affine = np.diag([-2.0, -3.0, -1.5, 1.0])
+    volumes = [
+        kind(array[:, np.newaxis, :], affine)
+        for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image)
+        for array in (picture(), picture().astype(np.float32), mask().astype(np.uint8))
+    ]
+    return [saved(lambda path, volume=volume: nibabel.save(volume, path), f"a{ending}") for volume in volumes]
+
+
+def dicom_samples() -> list[bytes]:
+    plain = [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.RLELossless]
+    return [saved(lambda path, encoding=encoding: _save_dicom(path, encoding), "a.dcm") for encoding in plain]
+
+
+def _save_dicom(path: Path, encoding: uid.UID) -> None:
+    dataset = pydicom.Dataset()
+    dataset.file_meta = pydicom.dataset.FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = uid.CTImageStorage
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = "1.2.3"
+    dataset.PatientName, dataset.Modality, dataset.NumberOfFrames = "Doe^Jane", "CT", 1
+    dataset.Rows, dataset.Columns = picture().shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 16, 15, 1
+    dataset.RescaleSlope, dataset.RescaleIntercept = 2, -1024
+    dataset.PixelSpacing, dataset.ImageOrientationPatient = [1.5, 2.0], [1, 0, 0, 0, 0, -1]
+    dataset.PixelData = picture().tobytes()
+    if encoding == uid.RLELossless:
+        dataset.compress(encoding)
+    dataset.file_meta.TransferSyntaxUID = encoding
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def coco_samples() -> list[bytes]:
+    square = [[30, 20, 60, 20, 60, 50, 30, 50]]
+    crowd = {"counts": [0, 800, 7200], "size": [80, 100]}
+    common = {"image_id": 1, "category_id": 1, "bbox": [30, 20, 30, 30]}
+    content = {
+        "images": [{"id": 1, "file_name": "0001.jpg", "height": 80, "width": 100}],
+        "annotations": [
+            {**common, "iscrowd": 0, "segmentation": square},
+            {**common, "iscrowd": 1, "segmentation": crowd},
+        ],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    return [json.dumps(content).encode()]
+
+
+def jpeg_samples() -> list[bytes]:
+    grey = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 100)).astype(np.uint8))
+    made = [saved(grey.convert(mode).save, "a.jpg") for mode in ("L", "RGB", "CMYK")]
+    return [*made, saved(grey.save, "a.png")]
+
+
+def config_samples() -> list[bytes]:
+    return [json.dumps(to_json(QUICK)).encode()]
+
+
+def batch_samples() -> list[bytes]:
+    return [b'{"hu_offset": -1024}']
+
+
+def network():
+    """Return the one network that weights are read for; building it anew each time would take all the time."""
+    from kcseg.network.unet import build_unet
+
+    return build_unet(TINY, seed=0)
+
+
+def state_samples() -> list[bytes]:
+    from kcseg.training.checkpoint import TrainingState, save_state
+
+    arrays = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64)]
+    state = TrainingState([{"epoch": 1, "loss": 1 / 3}], 0, 0.3, arrays, arrays[:1])
+    return [saved(lambda path: save_state(path, state), "state.npz")]
+
+
+def pretrained_samples() -> list[bytes]:
+    from kcseg.training.checkpoint import save_pretrained
+
+    return [saved(lambda path: save_pretrained(path, network()), "pretrained.npz")]
+
+
+def weights_samples() -> list[bytes]:
+    return [saved(network().save_weights, "member.weights.h5")]
+
+
+def search_samples() -> list[bytes]:
+    from keras_tuner.engine.trial import TrialStatus
+
+    def save(path: Path) -> None:
+        oracle = _oracle(path)
+        for score in (0.5, None):
+            trial = oracle.create_trial("tuner0")
+            if score:
+                oracle.update_trial(trial.trial_id, {"dice": score})
+                trial.status = TrialStatus.COMPLETED
+                oracle.end_trial(trial)
+        oracle.save()
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        return [saved(save, "state.json")]
+
+
+def _oracle(path: Path):
+    import keras_tuner
+
+    from kcseg.training.oracle import build_oracle
+    from kcseg.training.space import SPACE, hyperparameters
+
+    oracle = build_oracle(hyperparameters(SPACE), trials=4, seed=1, random=True)
+    oracle.keep_in(path, timeout_s=60)
+    # a tuner tells it its folder
+    keras_tuner.Tuner(oracle, lambda _: None, directory=str(path.parent), project_name="trials")
+    return oracle
+
+
+def saved_model_samples() -> list[bytes]:
+    import tensorflow as tf
+
+    from kcseg.config import EXPORT
+    from kcseg.serving.graph import EnsembleGraph
+
+    graph = EnsembleGraph([network()], QUICK, EXPORT)
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(graph, folder, signatures=graph.signatures)
+        return [(Path(folder) / "saved_model.pb").read_bytes()]
+
+
+# Reading
+
+
+def read_picture(path: Path) -> None:
+    image = read_image(path, hu_offset=-1024)
+    assert image.hu.dtype == np.float32 and image.hu.ndim == 2 and np.isfinite(image.hu).all()
+    assert image.spacing_mm is None or all(0.1 <= step <= 5 for step in image.spacing_mm)
+
+
+def read_outline(path: Path) -> None:
+    found = read_mask(path)
+    assert found.pixels.dtype == bool and found.pixels.ndim == 2
+
+
+def read_both(path: Path) -> None:
+    """Read a file as an image, and as a mask where it is none."""
+    try:
+        read_picture(path)
+    except InputError:
+        read_outline(path)
+
+
+def read_persons(path: Path) -> None:
+    """Read annotations beside a sound picture, and cut crops of it."""
+    annotations, images = path.parent / "annotations", path.parent / "train2017"
+    if not images.exists():
+        images.mkdir()
+        annotations.mkdir()
+        (images / "0001.jpg").write_bytes(jpeg_samples()[0])
+    shutil.copyfile(path, annotations / "instances_train2017.json")
+    _crop(path.parent)
+
+
+def read_photograph(path: Path) -> None:
+    """Read a picture beside sound annotations."""
+    annotations, images = path.parent / "annotations", path.parent / "train2017"
+    if not images.exists():
+        images.mkdir()
+        annotations.mkdir()
+        (annotations / "instances_train2017.json").write_bytes(coco_samples()[0])
+    shutil.copyfile(path, images / "0001.jpg")
+    _crop(path.parent)
+
+
+def _crop(folder: Path) -> None:
+    persons, config = CocoPersons(folder, "train"), PretrainingConfig(size_px=32)
+    for seed in range(3):
+        grey, labels = persons.crop(0, config, np.random.default_rng(seed))
+        assert grey.shape == labels.shape == (32, 32) and grey.min() >= 0 and grey.max() <= 1
+
+
+def read_config(path: Path) -> None:
+    config = from_json(read_json(path), str(path))
+    assert from_json(to_json(config), "again") == config
+
+
+def read_batch_settings(path: Path) -> None:
+    assert abs(stated_hu_offset(path.parent) or 0) <= 65536
+
+
+def read_state(path: Path) -> None:
+    from kcseg.training.checkpoint import load_state
+
+    state = load_state(path)
+    assert state.epoch == len(state.history) and isinstance(state.best_score, float)
+    assert all(array.dtype.kind in "iuf" for array in state.variables + state.best_weights)
+
+
+def read_pretrained(path: Path) -> None:
+    from kcseg.training.checkpoint import load_pretrained
+
+    assert all(array.dtype.kind == "f" for array in load_pretrained(path, TINY).values())
+
+
+def read_weights(path: Path) -> None:
+    from kcseg.training.checkpoint import load_weights
+
+    load_weights(path, network())
+
+
+def read_search(path: Path) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        oracle = _oracle(path)
+        oracle.restore(workers=False)
+        oracle.create_trial("tuner0")
+
+
+def read_saved_model(path: Path) -> None:
+    from kcseg.serving.stock import refuse_foreign_operations
+
+    refuse_foreign_operations(path.parent)
+
+
+READERS = {
+    "npy": Reader("a.npy", npy_samples, broken, read_both),
+    "png mask": Reader("a.png", grey_samples, broken_png, read_outline),
+    "png 16-bit": Reader("a.png", hu_samples, broken_png, read_picture),
+    "nii": Reader("a.nii", lambda: nifti_samples(".nii"), broken, read_both),
+    "nii.gz": Reader("a.nii.gz", lambda: nifti_samples(".nii.gz"), broken_gzip, read_both),
+    "dicom": Reader("a.dcm", dicom_samples, broken, read_picture),
+    "coco annotations": Reader("a.json", coco_samples, broken_json, read_persons),
+    "coco picture": Reader("a.jpg", jpeg_samples, broken, read_photograph),
+    "configuration": Reader("config.json", config_samples, broken_json, read_config),
+    "batch.json": Reader("batch.json", batch_samples, broken_json, read_batch_settings),
+    "resume state": Reader("state.npz", state_samples, broken_zip, read_state),
+    "pre-trained weights": Reader("pretrained.npz", pretrained_samples, broken_zip, read_pretrained),
+    "member's weights": Reader("member.weights.h5", weights_samples, broken, read_weights),
+    "search state": Reader("state.json", search_samples, broken_json, read_search),
+    "saved model": Reader("saved_model.pb", saved_model_samples, broken, read_saved_model),
+}
+
+
+# Driving
+
+
+def fuzz(name: str, folder: Path, inputs: int, seed: int, findings: multiprocessing.Queue) -> None:
+    """Feed one reader; put what came of it into the queue. The input read when a process ends lies in `folder`."""
+    reader = READERS[name]
+    global network
+    network = _once(network)
+    samples = reader.samples()
+    path = folder / reader.name
+    for content in samples:  # sound files are read, and what is loaded late is loaded
+        path.write_bytes(content)
+        reader.read(path)
+    _limit_memory()
+    signal.signal(signal.SIGALRM, _hang)
+    before = _resident()
+    counts: Counter[str] = Counter()
+    for number in range(inputs):
+        path.write_bytes(reader.mutate(np.random.default_rng([seed, number]), samples))
+        counts[_outcome(reader, path, folder, number, seed)] += 1
+    findings.put((dict(counts), before, _resident()))
+
+
+def _once(make: Callable[[], object]) -> Callable[[], object]:
+    made: list[object] = []
+    return lambda: made[0] if made else made.append(make()) or made[0]
+
+
+def _outcome(reader: Reader, path: Path, folder: Path, number: int, seed: int) -> str:
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    faulthandler.dump_traceback_later(2 * SECONDS, exit=True)  # where a library keeps the signal waiting
+    try:
+        reader.read(path)
+        return "read"
+    except InputError as error:
+        # one sentence that a person can read, and that names no patient
+        sound = str(error).isprintable() and len(str(error)) < 600 and "Doe" not in str(error)
+        return "refused" if sound else _keep(reader, path, folder, number)
+    except (Exception, Hang):
+        return _keep(reader, path, folder, number)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _keep(reader: Reader, path: Path, folder: Path, number: int) -> str:
+    """Keep an input that broke its reader, the first of each kind, and return the kind."""
+    lines = traceback.format_exc().strip().splitlines()
+    frames = [line.strip() for line in lines if line.strip().startswith("File ")]
+    kind = f"{lines[-1][:150]} at {frames[-1].rsplit('/', 1)[-1]}"
+    kept = folder / f"kept-{zlib.crc32(frames[-1].encode() + lines[-1][:20].encode()):08x}-{reader.name}"
+    if not kept.exists():
+        shutil.copyfile(path, kept)
+        print(f"input {number} kept as {kept}", *lines[-12:], sep="\n    ", flush=True)
+    return kind
+
+
+def _hang(*_: object) -> None:
+    raise Hang
+
+
+def _resident() -> int:
+    """Return the most memory this process has had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == "darwin" else 10)
+
+
+def _limit_memory() -> None:
+    if Path("/proc/self/statm").exists():
+        now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, now + MEMORY))
+
+
+def run(name: str, inputs: int, seed: int) -> bool:
+    """Feed one reader in a process of its own, print what came of it, and return whether all was well."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    spawn = multiprocessing.get_context("spawn")
+    findings = spawn.SimpleQueue()
+    process = spawn.Process(target=fuzz, args=(name, folder, inputs, seed, findings))
+    process.start()
+    process.join()
+    if process.exitcode != 0 or findings.empty():
+        print(f"{name}: ended with {process.exitcode} over {folder / READERS[name].name}", flush=True)
+        return False
+    counts, before, after = findings.get()
+    read, refused = counts.pop("read", 0), counts.pop("refused", 0)
+    print(f"{name}: {inputs} inputs, {read} read, {refused} refused, {before} to {after} MiB", flush=True)
+    for kind, count in counts.items():
+        print(f"    {count} x {kind}", flush=True)
+    if not counts:
+        shutil.rmtree(folder)
+    return not counts
+
+
+@click.command()
+@click.argument("readers", nargs=-1)
+@click.option("--inputs", default=100_000, show_default=True, help="Files for each reader.")
+@click.option("--seed", default=0, show_default=True)
+def main(readers: tuple[str, ...], inputs: int, seed: int) -> None:
+    """Feed READERS, or all, with broken files."""
+    sys.exit(not all([run(name, inputs, seed) for name in readers or READERS]))
+
+
+if __name__ == "__main__":
+    main()

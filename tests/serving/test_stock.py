@@ -1,0 +1,105 @@
+import shutil
+
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+from kcseg.errors import InputError
+from kcseg.serving.runner import Ensemble
+from kcseg.serving.stock import STOCK, refuse_foreign_operations
+
+
+def test_the_exported_graph_is_made_of_stock_operations_alone(exported):
+    refuse_foreign_operations(exported / "1")
+
+
+def test_every_stock_operation_is_known_to_plain_tensorflow():
+    allowed = {op for ops in STOCK.values() for op in ops.split()}
+    assert not [op for op in allowed if "Py" in op or "File" in op]
+    assert allowed - set(dir(tf.raw_ops)) <= {"Const"}  # which has no Python function of its own
+
+
+class Foreign(tf.Module):
+    """A model with an ensemble's signatures, which does something else besides."""
+
+    def __init__(self, trick, place):
+        super().__init__()
+        self._trick, self._place = trick, str(place)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None), tf.float32, name="image")])
+    def segment(self, image):
+        self._trick(self._place)
+        return {"mask": tf.cast(image, tf.uint8), "probability": image, "disagreement": image}
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None), tf.float32, name="image")])
+    def members(self, image):
+        return {"soft_masks": image[:, None]}
+
+
+TRICKS = {
+    "WriteFile": lambda place: tf.io.write_file(place, "x"),
+    "ReadFile": lambda place: tf.io.read_file(place),
+    "SaveV2": lambda place: tf.raw_ops.SaveV2(
+        prefix=place, tensor_names=["a"], shape_and_slices=[""], tensors=[tf.constant([1.0])]
+    ),
+    "RestoreV2": lambda place: tf.raw_ops.RestoreV2(
+        prefix=place, tensor_names=["a"], shape_and_slices=[""], dtypes=[tf.float32]
+    ),
+    "EagerPyFunc": lambda place: tf.py_function(lambda: open(place, "w").close(), [], []),
+}
+
+
+@pytest.mark.parametrize("operation", TRICKS)
+def test_a_model_that_does_more_than_compute_is_not_run(tmp_path, operation):
+    model = Foreign(TRICKS[operation], tmp_path / "ran")
+    signatures = {"serving_default": model.segment, "members": model.members}
+    tf.saved_model.save(model, str(tmp_path / "1"), signatures=signatures)
+    with pytest.raises(InputError, match=f"holds '{operation}'"):
+        Ensemble.load(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_file_that_is_read_when_loaded_is_refused(tmp_path):
+    (tmp_path / "words").write_text("a 1\nb 2\n")
+    model = Foreign(lambda place: None, tmp_path)
+    model.table = tf.lookup.StaticHashTable(
+        tf.lookup.TextFileInitializer(str(tmp_path / "words"), tf.string, 0, tf.int64, 1, delimiter=" "), -1
+    )
+    tf.saved_model.save(model, str(tmp_path / "1"), signatures={"serving_default": model.segment})
+    with pytest.raises(InputError, match="no export of kcseg"):
+        refuse_foreign_operations(tmp_path / "1")
+
+
+def edited(exported, folder, edit):
+    """Copy an export, change its graph, and say why it is refused."""
+    shutil.copytree(exported / "1", folder / "1")
+    path = folder / "1" / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    edit(saved)
+    path.write_bytes(saved.SerializeToString())
+    with pytest.raises(InputError) as caught:
+        refuse_foreign_operations(folder / "1")
+    return str(caught.value)
+
+
+def test_a_file_operation_cannot_hide_behind_the_name_of_another(exported, tmp_path):
+    def hide(saved):
+        library = saved.meta_graphs[0].graph_def.library
+        hidden = library.function.add()
+        hidden.signature.name = "Relu"
+        hidden.node_def.add(name="a", op="RestoreV2")
+
+    assert "'RestoreV2'" in edited(exported, tmp_path, hide)
+
+
+def test_a_graph_that_would_be_loaded_another_way_is_refused(exported, tmp_path):
+    assert "without objects" in edited(
+        exported, tmp_path, lambda saved: saved.meta_graphs[0].ClearField("object_graph_def")
+    )
+
+
+def test_objects_that_restore_themselves_are_refused(exported, tmp_path):
+    def restore(saved):
+        saved.meta_graphs[0].object_graph_def.nodes[0].saveable_objects["a"].restore_function = 1
+
+    assert "way of its own" in edited(exported, tmp_path, restore)

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from kcseg.challenge import run_challenge
 from kcseg.config import Config, to_json
@@ -222,7 +221,7 @@ def _told(folder: Path, study: Study, batch: Batch, test: Batch) -> dict[str, st
         + ("simulated persons" if study.coco is None else f"{study.coco.name}")
         + f", Dice {persons['validation_dice']:.3f} on held-out crops",
         "seed": str(config.seed),
-        "TensorFlow, Keras": f"{tf.__version__}, {keras.__version__}",
+        "TensorFlow, Keras": ", ".join(map(version, ("tensorflow", "keras"))),
     }
 
 

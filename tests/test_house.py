@@ -22,6 +22,7 @@ ROOMS = [
     "serving",
     "results",
     "challenge",
+    "reproduction",
     "cli",
 ]
 

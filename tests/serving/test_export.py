@@ -120,5 +120,5 @@ def test_bfloat16_needs_the_images_of_the_run(challenge_run, tmp_path, ring_chal
     shutil.copytree(ring_challenge, tmp_path / "other")
     for kind in ("images", "masks"):
         (tmp_path / "other" / "train-1" / kind / "0003.npy").unlink()
-    with pytest.raises(InputError, match=r"not what .* was trained on"):
+    with pytest.raises(InputError, match=r"other is not what these members were trained on"):
         export_run(challenge_run, ExportConfig(precision="bfloat16"), data=tmp_path / "other")

@@ -1,7 +1,7 @@
 """The paper's U-Net: residual blocks on five levels, convolutions on the skips, a sigmoid at the end."""
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import keras
@@ -40,16 +40,12 @@ def build_unet(config: NetworkConfig, *, seed: int) -> keras.Model:
     return keras.Model(image, head(x), name="unet")
 
 
+@cache
 def count_parameters(config: NetworkConfig) -> int:
     """Return how many weights the network has, all of them, without giving any a value."""
-    return _count_parameters(replace(config, dropout=0.0))  # which has no weights
-
-
-@cache
-def _count_parameters(config: NetworkConfig) -> int:
     with keras.StatelessScope(initialize_variables=False):
         count = build_unet(config, seed=0).count_params()
-    keras.backend.clear_session()  # forget the variables that still wait for their values
+    keras.backend.clear_session(free_memory=False)  # forget the variables that still wait for their values
     return count
 
 

@@ -58,8 +58,10 @@ def progress_figure(results: Sequence[TrialResult]) -> Figure:
     axes.step(numbers, np.maximum.accumulate(scores), where="post", label="best so far")
     lost = [int(result.trial) for result in results if result.status != FINISHED]
     if lost:
-        edge = {"transform": axes.get_xaxis_transform(), "clip_on": False}
-        axes.plot(lost, [0.0] * len(lost), "x", color="black", label="passed over", **edge)
+        edge = axes.get_xaxis_transform()
+        axes.plot(
+            lost, [0.0] * len(lost), "x", transform=edge, clip_on=False, color="black", label="passed over"
+        )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     # above the axes, where it hides no trial

@@ -222,7 +222,13 @@ def _tuner(folder: Path, batch: Batch, search: Search, timeout_s: float, watcher
 def _limit(search: Search) -> Limit | None:
     if search.budget.parameters is None:
         return None
-    return Limit(lambda values: count_parameters(search.settings(values).network), search.budget.parameters)
+
+    def cost(values: Mapping[str, Any]) -> int:
+        # dropout has no weights, and would make every network another one to the cache
+        names = (name for name in values if name.startswith("network.") and name != "network.dropout")
+        return count_parameters(search.settings({name: values[name] for name in names}).network)
+
+    return Limit(cost, search.budget.parameters)
 
 
 def _search(tuner: _Tuner) -> None:

@@ -48,6 +48,7 @@ class Study:
         data: challenge folder; None simulates one of `config.simulation`.
         coco: folder in COCO's layout to pre-train on; None simulates persons.
         seeds, steps: of the comparison of pre-trained with random starts.
+        created: the day to state in the export.
     """
 
     config: Config
@@ -55,6 +56,7 @@ class Study:
     coco: Path | None = None
     seeds: int = 5
     steps: int = 300
+    created: date | None = None
 
 
 def reproduce(folder: Path, study: Study, on_step: OnStep = lambda stage, done, total: None) -> Path:
@@ -90,7 +92,7 @@ def reproduce(folder: Path, study: Study, on_step: OnStep = lambda stage, done, 
             comparison,
             lambda name, done, total: on_step(f"comparison, {name}", done, total),
         )
-        main = _train_ensemble(folder / ENSEMBLE, challenge, weights, study.config, on_step)
+        main = _train_ensemble(folder / ENSEMBLE, challenge, weights, study, on_step)
         folds = replace(study.config, ensemble=replace(study.config.ensemble, full_members=0))
         arms = {
             RANDOM_START: _train_folds(folder / RANDOM_START, batch, folds, None, on_step),
@@ -133,15 +135,15 @@ def _pretrain(folder: Path, study: Study, on_step: OnStep) -> Path:
     return place / PRETRAINED_NAME
 
 
-def _train_ensemble(folder: Path, challenge: Path, weights: Path, config: Config, on_step: OnStep) -> Run:
+def _train_ensemble(folder: Path, challenge: Path, weights: Path, study: Study, on_step: OnStep) -> Run:
     """Do the whole challenge with the ensemble, unless an earlier call did."""
     if not (folder / "report.html").exists():
         run_challenge(
             folder,
-            config,
+            study.config,
             data=challenge,
             pretrained=weights,
-            created=date.today(),
+            created=study.created,
             watcher=_Watcher(on_step),
         )
     return load_run(folder)

@@ -86,6 +86,16 @@ def test_tensorflow_stays_in_its_modules(path):
     assert allowed or "tensorflow" not in imported_packages(path)
 
 
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
+def test_nothing_below_the_commands_reads_the_wall_clock(path):
+    """A clock set forward or back changes nothing: durations come from the monotonic clock."""
+    text = path.read_text()
+    clocks = [clock for clock in ("time.time(", "datetime.now(", "date.today(", "utcnow(") if clock in text]
+    assert not clocks or path.is_relative_to(PACKAGE / "cli")
+
+
 def test_data_commands_start_without_tensorflow_and_ray():
     modules = "kcseg.cli, kcseg.data.simulation.challenge, kcseg.data.check"
     check = f"import sys, {modules}; sys.exit(bool({{'tensorflow', 'ray'}} & sys.modules.keys()))"

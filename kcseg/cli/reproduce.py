@@ -1,5 +1,6 @@
 """kcseg reproduce: the paper's study, and a report that holds its claims against the figures."""
 
+from datetime import date
 from pathlib import Path
 
 import click
@@ -40,6 +41,7 @@ def reproduce(
         from kcseg.reproduction import Study
         from kcseg.reproduction import reproduce as run_study
 
+    study = Study(config, data=data, coco=coco, seeds=seeds, steps=steps, created=date.today())
     with progress_bars() as bars:
         tasks: dict[str, TaskID] = {}
 
@@ -48,6 +50,6 @@ def reproduce(
                 tasks[stage] = bars.add_task(stage, note="")
             bars.update(tasks[stage], completed=done, total=total)
 
-        page = run_study(folder, Study(config, data=data, coco=coco, seeds=seeds, steps=steps), on_step)
+        page = run_study(folder, study, on_step)
     console.print(f"Look at {escape(str(page))}", soft_wrap=True)
     console.print(f"The same as Markdown: {escape(str(folder / 'reproduction.md'))}", soft_wrap=True)

@@ -47,10 +47,10 @@ def audit(run: Path, data: Path | None, out: Path | None, force: bool) -> None:
             str(row.missing_mm2),
         )
     console.print(table)
-    if faults := found.faults_found:
+    if planted := found.faults_found:
         console.print(
-            f"Planted faults: {faults.faulty} of {faults.references} references, {faults.precision:.0%} of the first "
-            f"{faults.top}; area under the ROC curve {'–' if faults.auc is None else f'{faults.auc:.2f}'}"
+            f"Planted faults: {planted.faulty} of {planted.references} references, {planted.precision:.0%} of the "
+            f"first {planted.top}; area under the ROC curve {'–' if planted.auc is None else f'{planted.auc:.2f}'}"
         )
     if against := found.against_truth:
         console.print(

@@ -122,13 +122,13 @@ def _places(rows: dict[tuple[str, int], list[Part]], levels: int) -> dict[tuple[
     places = {}
     # so that the deepest skip has room beside the bottom
     hop = 0.6 + 0.5 * _STEP * len(rows.get(("skip", levels - 1), ()))
-    x = 0.0
-    for level in range(1, levels):
+    x, above = 0.0, range(1, max(levels, 2))  # a network of one level has its bottom beside its ends
+    for level in above:
         places["down", level] = x
         x += len(rows["down", level]) * _STEP
     places["bottom", levels] = x = x + hop - 0.5 * (_STEP - _BOX)
     x += (len(rows["bottom", levels]) - 1) * _STEP + hop
-    for level in range(levels - 1, 0, -1):
+    for level in reversed(above):
         places["up", level] = x = x + 0.5 * _STEP
         x += (len(rows["up", level]) - 1) * _STEP
     for level in range(1, levels):

@@ -106,7 +106,7 @@ def disagreement_figure(
     """
     figure = _figure(len(images_hu), 2)
     for column, (image, folds, title) in enumerate(zip(images_hu, fold_masks, titles, strict=True)):
-        near = around((folds > 0.05).any(axis=0))
+        near = around(folds.max(axis=0) > 0.05)
         rows = (_grey(image), np.moveaxis(folds.astype(float), 0, -1))
         for row, picture in enumerate(rows):
             place = row * len(images_hu) + column
@@ -119,7 +119,7 @@ def scores_figure(scores: Sequence[float], faulty: Sequence[float] | None) -> Fi
     """Draw how the scores of an audit are spread; those of references with planted faults apart, where known."""
     figure = Figure(figsize=(7.5, 3.2), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot(xlabel="score: 1 − Dice + surprise", ylabel="references")
-    edges = np.histogram_bin_edges([*scores, *(faulty or ())], bins=30)
+    edges = np.histogram_bin_edges([*scores, *(faulty or ())], bins=30).tolist()
     if faulty is None:
         axes.hist(scores, edges, color="0.6")
     else:

@@ -87,8 +87,8 @@ def paper_figures(
 def choose_references(batch: Batch, truth: Sequence[np.ndarray], faults: Sequence[tuple[str, ...]]) -> Chosen:
     """Choose references for figure 1: a correct one, one with columns merged, one with vessels included.
 
-    Correct: no planted fault, pyramids to be seen, and the highest Dice against the truth. The others: that fault planted alone, and the
-    largest connected area beyond the truth. A kind that no reference shows is left out.
+    Correct: no planted fault, pyramids to be seen, and the highest Dice against the truth. The others: that fault
+    planted alone, and the largest connected area beyond the truth. A kind that no reference shows is left out.
 
     Args:
         batch: images with references.
@@ -112,8 +112,9 @@ def choose_references(batch: Batch, truth: Sequence[np.ndarray], faults: Sequenc
 def choose_results(masks: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> Chosen:
     """Choose masks of the ensemble for figure 5: a correct one, a cluster of columns, an over-extended one.
 
-    Correct: pyramids to be seen, and the highest Dice against the truth. Cluster: the largest connected area beyond the truth within the
-    truth's convex hull. Over-extended: the most pixels beyond that hull. No image is chosen twice.
+    Correct: pyramids to be seen, and the highest Dice against the truth. Cluster: the largest connected area
+    beyond the truth within the truth's convex hull. Over-extended: the most pixels beyond that hull. No image is
+    chosen twice.
 
     Args:
         masks, truth: bool (height, width) each, in the same order.

@@ -5,10 +5,14 @@ from kcseg.results.figures import (
     BOTH,
     PREDICTION,
     REFERENCE,
+    around,
     comparison,
+    comparison_figure,
     disagreement_figure,
     overlay,
+    overlay_figure,
     save_figure,
+    scores_figure,
     segmentation_figure,
     training_figure,
 )
@@ -40,6 +44,10 @@ def test_figures_are_written_as_pictures(tmp_path):
     history = [{"step": 10.0, "loss": 0.5, "val_dice": 0.7}, {"step": 20.0, "loss": 0.4, "val_dice": 0.8}]
     figures = {
         "segmentation": segmentation_figure(images, masks, masks, ["a", "b"]),
+        "overlays": overlay_figure(images, masks, ["a", "b"]),
+        "comparison": comparison_figure(images[:1] * 3, masks[:1] * 3, masks[1:] * 3, ["a", "b", "c"]),
+        "scores": scores_figure([0.1, 0.2, 0.2], [0.4]),
+        "scores of which nothing is known": scores_figure([0.1, 0.2, 0.2], None),
         "disagreement": disagreement_figure(images, folds, ["a", "b"]),
         "training": training_figure({"member 1": history, "member 7": [{"step": 10.0, "loss": 0.6}]}),
     }
@@ -50,3 +58,16 @@ def test_figures_are_written_as_pictures(tmp_path):
     dice_axes, loss_axes = figures["training"].axes
     assert len(dice_axes.lines) == 1 and len(loss_axes.lines) == 2
     np.testing.assert_array_equal(dice_axes.lines[0].get_ydata(), [0.7, 0.8])
+
+
+def test_pictures_are_cut_to_a_square_around_the_mask():
+    mask = np.zeros((100, 80), bool)
+    mask[40:61, 30:41] = True
+    rows, columns = around(mask, margin_px=5)
+    assert mask[rows, columns].shape == (31, 31) and mask[rows, columns].sum() == mask.sum()
+    corner = np.zeros((100, 80), bool)
+    corner[90:, 60:] = True
+    assert corner[around(corner)].sum() == corner.sum()
+    assert corner[around(corner)].shape == (48, 48)
+    assert mask[around(np.ones_like(mask))].shape == mask.shape
+    assert mask[around(np.zeros_like(mask))].shape == mask.shape

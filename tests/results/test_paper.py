@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from kcseg.data.batch import Batch
+from kcseg.results.audit import audit_run
+from kcseg.results.evaluation import evaluate
+from kcseg.results.paper import choose_contradicted, choose_references, choose_results, paper_figures
+from kcseg.serving.runner import Ensemble
+
+
+@pytest.fixture
+def ring():
+    rows, columns = np.indices((40, 40)) - 20
+    distance = np.hypot(rows, columns)
+    return (distance < 14) & (distance > 8)
+
+
+def test_results_show_what_they_are_called(ring):
+    filled = ring.copy()
+    filled[14:26, 14:26] = True
+    wide = ring.copy()
+    wide[:, :8] = True
+    straying = ring.copy()
+    straying[6:10] = False
+    masks = [straying, wide, filled, ring]
+    assert choose_results(masks, [ring] * 4) == {
+        "correct": 3,
+        "cluster of columns": 2,
+        "over-extended": 1,
+    }
+
+
+def test_references_show_their_planted_fault_alone(ring):
+    small, large = ring.copy(), ring.copy()
+    small[18:20, 18:20] = True
+    large[14:26, 14:26] = True
+    solid = np.zeros_like(ring)
+    solid[5:30, 5:30] = True
+    references = (small, large, large, small, ring, solid)
+    faults = (
+        ("columns_merged",),
+        ("columns_merged",),
+        ("columns_merged", "vessels_included"),
+        ("vessels_included",),
+        (),
+        (),
+    )
+    batch = Batch("train", tuple("abcdef"), references, references)
+    truth = [ring] * 5 + [solid]
+    assert choose_references(batch, truth, faults) == {
+        "correct": 4,
+        "columns merged": 1,
+        "vessels included": 3,
+    }
+    assert "correct" not in choose_references(batch, truth, (("columns_merged",),) * 6)
+
+
+def test_figures_are_written_and_those_without_facts_left_out(tmp_path, trained_run, rings):
+    ensemble = Ensemble.load(trained_run.folder)
+    audit = audit_run(trained_run, rings)
+    evaluation = evaluate(ensemble, rings, rings.masks, trained_run.config.ensemble)
+    facts = {"audit": audit, "evaluation": evaluation}
+    faults = (("columns_merged",), ("vessels_included",), *((),) * 10)
+    written = paper_figures(
+        tmp_path,
+        trained_run,
+        ensemble,
+        training=(rings, rings.masks, faults),
+        test=(rings, rings.masks),
+        **facts,
+    )
+    # two folds only: no three members for figure 4
+    assert [path.name for path, _ in written] == [f"figure-{number}.png" for number in (1, 2, 5, 6)]
+    assert all(path.stat().st_size > 10_000 for path, _ in written)
+    written = paper_figures(
+        tmp_path / "real", trained_run, ensemble, training=(rings, None, None), test=(rings, None), **facts
+    )
+    assert [path.name for path, _ in written] == ["figure-2.png", "figure-6.png"]
+
+
+def test_the_prediction_that_gains_most_is_shown_first(trained_run, rings):
+    truth = tuple(np.roll(mask, number, axis=1) for number, mask in enumerate(rings.masks))
+    audit = audit_run(trained_run, rings, truth)
+    first, second, *_ = choose_contradicted(audit)
+    gains = [row.prediction_dice_truth - row.reference_dice_truth for row in (first, second)]
+    assert gains[0] == max(row.prediction_dice_truth - row.reference_dice_truth for row in audit.findings)
+    assert gains[0] >= gains[1]
+    assert choose_contradicted(audit_run(trained_run, rings))[0].rank == 1

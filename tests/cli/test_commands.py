@@ -14,7 +14,18 @@ def kcseg(*arguments):
 
 def test_every_command_explains_itself():
     overview = kcseg("--help").output
-    for name in ("train", "reproduce", "predict", "serve", "score", "audit", "simulate", "check", "export", "pack"):
+    for name in (
+        "train",
+        "reproduce",
+        "predict",
+        "serve",
+        "score",
+        "audit",
+        "simulate",
+        "check",
+        "export",
+        "pack",
+    ):
         assert name in overview
         assert kcseg(name, "--help").exit_code == 0
 

@@ -35,13 +35,6 @@ def draw_rings(count: int, size: int = 32, seed: int = 0) -> Batch:
     return Batch("train", tuple(f"{number:04}" for number in range(count)), tuple(images), tuple(masks))
 
 
-def pytest_collection_modifyitems(items):
-    """Keep a module's tests in one process, for its fixtures' sake, and all that need the Ray cluster."""
-    for item in items:
-        group = "ray" if "ray_cluster" in item.fixturenames else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def rings() -> Batch:
     return draw_rings(12)

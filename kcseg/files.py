@@ -165,6 +165,32 @@ def holds_others(folder: Path, *ours: str) -> bool:
     )
 
 
+def require_own(
+    settings: Path, facts: Mapping[str, Any], what: str, *ours: str, differing: str = "settings or data"
+) -> None:
+    """Refuse a folder for work that was started there otherwise, or that holds something else.
+
+    Args:
+        settings: the file in that folder that says what the work was started with.
+        facts: what it is to be started, or gone on, with now.
+        what: the work is called.
+        ours: what may lie there before it is started.
+        differing: what the facts are made of.
+
+    Raises:
+        InputError: it was started otherwise, or the folder holds something else.
+    """
+    if settings.exists():
+        if read_json(settings) != facts:
+            raise InputError(
+                f"{settings} says that the {what} there was started with other {differing}; "
+                "choose another folder with --run"
+            )
+    elif holds_others(settings.parent, *ours):
+        held = f"holds files that are not a {what}" if ours else "is not empty"
+        raise InputError(f"{settings.parent} {held}; choose a new or empty folder with --run")
+
+
 @contextmanager
 def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold `folder` for this process; the lock ends with the process, however it ends.

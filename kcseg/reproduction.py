@@ -10,33 +10,35 @@ import numpy as np
 
 from kcseg.challenge import run_challenge
 from kcseg.config import Config, to_json
-from kcseg.data.batch import Batch, training_batch
-from kcseg.data.simulation.challenge import simulate_challenge
-from kcseg.data.simulation.persons import simulate_persons
+from kcseg.data.batch import Batch, training_batch, training_truth
+from kcseg.data.simulation.challenge import planted_faults, simulate_challenge
 from kcseg.errors import InputError
-from kcseg.files import holds_others, locked, read_json, sha256, write_json
-from kcseg.results.audit import audit_run, read_audited, write_audit
-from kcseg.results.evaluation import evaluate
+from kcseg.files import locked, read_json, require_own, sha256, write_json
+from kcseg.results.audit import audit_run, write_audit
 from kcseg.results.figures import save_figure
 from kcseg.results.paper import paper_figures
 from kcseg.results.report import Section
-from kcseg.results.reproduction import Findings, audit_section, report_reproduction
+from kcseg.results.reproduction import (
+    ENSEMBLE,
+    NO_AUGMENTATION,
+    RANDOM_START,
+    Findings,
+    audit_section,
+    report_reproduction,
+)
 from kcseg.results.run import counter, scored_batch
 from kcseg.results.starts import starts_figure
 from kcseg.results.study import SoftMasks, by_count, combine, edge_share, without_augmentation
 from kcseg.serving.runner import Ensemble
 from kcseg.training.members import train_members
-from kcseg.training.pretrain import pretrain
-from kcseg.training.run import PRETRAINED_NAME, Run, load_run, open_run
+from kcseg.training.pretrain import OnStage, pretrained_weights
+from kcseg.training.run import Run, load_run, open_run
 from kcseg.training.starts import Comparison, History, compare_starts
 
 Scored = tuple[Batch, tuple[np.ndarray, ...] | None]  # images with references, and their truth where known
-OnStep = Callable[[str, int, int], None]  # which stage, how much of it is done, of how much
 
-ENSEMBLE, RANDOM_START, NO_AUGMENTATION = "ensemble", "random-start", "no-augmentation"
 _SETTINGS = "study.json"
 _STAGES = ("challenge", "persons", "pretraining", "comparison", ENSEMBLE, RANDOM_START, NO_AUGMENTATION)
-_PERSONS = {"train": 1500, "val": 150}  # images of the stand-in for COCO
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Study:
     created: date | None = None
 
 
-def reproduce(folder: Path, study: Study, on_step: OnStep = lambda stage, done, total: None) -> Path:
+def reproduce(folder: Path, study: Study, on_step: OnStage = lambda stage, done, total: None) -> Path:
     """Run the study in a folder, or go on where it was cut off, and return the report.
 
     Trains the ensemble, and its fold members twice more: from random weights, and on images that are never changed.
@@ -67,23 +69,15 @@ def reproduce(folder: Path, study: Study, on_step: OnStep = lambda stage, done, 
     Raises:
         InputError: unusable data, or the folder holds something else.
     """
-    facts = _facts(study)
-    if (folder / _SETTINGS).exists():
-        if read_json(folder / _SETTINGS) != facts:
-            raise InputError(
-                f"{folder / _SETTINGS} says that the study there was started with other settings or data; "
-                "choose another folder with --run"
-            )
-    elif holds_others(folder, *_STAGES):
-        raise InputError(
-            f"{folder} holds files that are not a study; choose a new or empty folder with --run"
-        )
+    batch = None if study.data is None else training_batch(study.data)
+    facts = _facts(study, batch)
+    require_own(folder / _SETTINGS, facts, "study", *_STAGES)
     with locked(folder):
         write_json(folder / _SETTINGS, facts)
         challenge = study.data or _simulate(folder / "challenge", study.config, on_step)
         test = _test_batch(challenge)
-        weights = _pretrain(folder, study, on_step)
-        batch = training_batch(challenge)
+        weights = pretrained_weights(folder, study.coco, study.config, on_step)
+        batch = batch or training_batch(challenge)
         comparison = Comparison(study.config, seeds=study.seeds, steps=study.steps)
         starts = compare_starts(
             folder / "comparison",
@@ -100,14 +94,14 @@ def reproduce(folder: Path, study: Study, on_step: OnStep = lambda stage, done, 
                 folder / NO_AUGMENTATION, batch, without_augmentation(folds), weights, on_step
             ),
         }
-        figures, audit = _draw(folder, main, challenge, test, starts, on_step)
+        figures, audit = _draw(folder, main, batch, challenge, test, starts, on_step)
         findings = _evaluate(main, arms, test, on_step)
         return report_reproduction(
             folder, study.config, findings, starts, _told(folder, study, batch, test[0]), figures, audit
         )
 
 
-def _simulate(folder: Path, config: Config, on_step: OnStep) -> Path:
+def _simulate(folder: Path, config: Config, on_step: OnStage) -> Path:
     sizes = config.simulation
     tell = _counted("simulating", sum(sizes.train) + sizes.test, on_step)
     simulate_challenge(folder, sizes, progress=tell, workers=2)
@@ -120,22 +114,7 @@ def _test_batch(challenge: Path) -> Scored:
     return scored
 
 
-def _pretrain(folder: Path, study: Study, on_step: OnStep) -> Path:
-    """Pre-train inside the folder, unless an earlier call did, and return the weights."""
-    place = folder / "pretraining"
-    if not (place / "result.json").exists():
-        coco = study.coco
-        if coco is None:
-            coco = folder / "persons"
-            tell = _counted("simulating persons", sum(_PERSONS.values()), on_step)
-            simulate_persons(coco, **_PERSONS, seed=study.config.seed, progress=tell)
-        pretrain(
-            place, coco, study.config, on_step=lambda done, total, best: on_step("pre-training", done, total)
-        )
-    return place / PRETRAINED_NAME
-
-
-def _train_ensemble(folder: Path, challenge: Path, weights: Path, study: Study, on_step: OnStep) -> Run:
+def _train_ensemble(folder: Path, challenge: Path, weights: Path, study: Study, on_step: OnStage) -> Run:
     """Do the whole challenge with the ensemble, unless an earlier call did."""
     if not (folder / "report.html").exists():
         run_challenge(
@@ -149,7 +128,7 @@ def _train_ensemble(folder: Path, challenge: Path, weights: Path, study: Study, 
     return load_run(folder)
 
 
-def _train_folds(folder: Path, batch: Batch, config: Config, weights: Path | None, on_step: OnStep) -> Run:
+def _train_folds(folder: Path, batch: Batch, config: Config, weights: Path | None, on_step: OnStage) -> Run:
     run = open_run(folder, batch, config, weights)
     train_members(
         run,
@@ -160,7 +139,7 @@ def _train_folds(folder: Path, batch: Batch, config: Config, weights: Path | Non
     return run
 
 
-def _evaluate(main: Run, arms: Mapping[str, Run], test: Scored, on_step: OnStep) -> Findings:
+def _evaluate(main: Run, arms: Mapping[str, Run], test: Scored, on_step: OnStage) -> Findings:
     """Score every network and every way to combine them on the test batch."""
     batch, truth = test
     images = batch.images
@@ -186,21 +165,25 @@ def _evaluate(main: Run, arms: Mapping[str, Run], test: Scored, on_step: OnStep)
 def _draw(
     folder: Path,
     main: Run,
+    batch: Batch,
     challenge: Path,
     test: Scored,
     starts: Mapping[str, Sequence[History]],
-    on_step: OnStep,
+    on_step: OnStage,
 ) -> tuple[list[tuple[Path, str]], Section]:
     """Draw the paper's figures and audit the references; return figures with captions, and the audit's section."""
-    training = read_audited(main, challenge)
-    batch, truth, faults = training
+    truth, faults = training_truth(challenge), planted_faults(challenge, batch.ids)
     found = audit_run(main, batch, truth, faults, _counted("auditing", len(batch), on_step))
     write_audit(folder / "audit", found, batch)
-    ensemble = Ensemble.load(main.folder)
-    evaluation = evaluate(ensemble, *test, main.config.ensemble, _counted("drawing", len(test[0]), on_step))
     out = folder / "figures"
     drawn = paper_figures(
-        out, main, ensemble, training=training, audit=found, test=test, evaluation=evaluation
+        out,
+        main,
+        Ensemble.load(main.folder),
+        training=(batch, truth, faults),
+        audit=found,
+        test=test,
+        on_image=_counted("drawing", len(test[0]), on_step),
     )
     save_figure(out / "figure-3.png", starts_figure(starts))
     caption = (
@@ -227,11 +210,11 @@ def _told(folder: Path, study: Study, batch: Batch, test: Batch) -> dict[str, st
     }
 
 
-def _facts(study: Study) -> dict[str, object]:
+def _facts(study: Study, batch: Batch | None) -> dict[str, object]:
     """Return what must not change between calls."""
     return {
         "config": to_json(study.config),
-        "data": None if study.data is None else training_batch(study.data).fingerprint(),
+        "data": None if batch is None else batch.fingerprint(),
         "coco": None
         if study.coco is None
         else sha256(study.coco / "annotations" / "instances_train2017.json"),
@@ -239,14 +222,14 @@ def _facts(study: Study) -> dict[str, object]:
     }
 
 
-def _counted(stage: str, total: int, on_step: OnStep) -> Callable[[], None]:
+def _counted(stage: str, total: int, on_step: OnStage) -> Callable[[], None]:
     return counter(total, lambda done, total: on_step(stage, done, total))
 
 
 class _Watcher:
     """Tells of the challenge's stages as of the study's."""
 
-    def __init__(self, on_step: OnStep):
+    def __init__(self, on_step: OnStage):
         self._on_step = on_step
 
     def simulated(self, done: int, total: int) -> None:

@@ -15,6 +15,7 @@ ROOMS = [
     "errors",
     "files",
     "config",
+    "processes",
     "cluster",
     "data",
     "network",

@@ -7,17 +7,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from kcseg.cli.console import console, progress_bars, quiet_import
+from kcseg.cli.settings import trained_on_option
 
 _SHOWN = 10
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Challenge folder RUN was trained on; by default the one simulated in RUN.",
-)
+@trained_on_option
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for the results.  [default: RUN/audit]")
 @click.option("--force", is_flag=True, help="Write over an earlier audit.")
 def audit(run: Path, data: Path | None, out: Path | None, force: bool) -> None:

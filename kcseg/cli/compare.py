@@ -7,22 +7,17 @@ import click
 from rich.markup import escape
 from rich.progress import Progress
 
-from kcseg.cli.console import console, progress_bars, quiet_import
-from kcseg.cli.settings import config_option, preset_option, read_settings
+from kcseg.cli.console import console, progress_bars, quiet_import, stage_bars
+from kcseg.cli.settings import coco_option, config_option, data_option, preset_option, read_settings
 from kcseg.config import Config
 from kcseg.data.batch import training_batch
 from kcseg.data.simulation.challenge import simulate_challenge
-from kcseg.data.simulation.persons import simulate_persons
 from kcseg.errors import InputError
-
-_SIMULATED = {"train": 1500, "val": 150}  # images of the stand-in
 
 
 @click.command("compare-pretraining")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Challenge folder; without it one is simulated."
-)
-@click.option("--coco", type=click.Path(path_type=Path), help="Folder in COCO's 2017 layout to pre-train on.")
+@data_option
+@coco_option
 @click.option("--pretrained", type=click.Path(path_type=Path), help="Weights that kcseg pretrain wrote.")
 @click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
 @click.option("--seeds", default=5, show_default=True, help="Trainings from each start.")
@@ -53,6 +48,7 @@ def compare_pretraining(
     config = read_settings(preset, config_path)
     with quiet_import():
         from kcseg.results import starts as results
+        from kcseg.training.pretrain import pretrained_weights
         from kcseg.training.starts import Comparison, compare_starts
 
     comparison = Comparison(config, seeds=seeds, steps=steps, every=every)
@@ -61,17 +57,17 @@ def compare_pretraining(
     else:
         origin = f"pre-trained on {coco.name}" if coco else "pre-trained on simulated persons"
     with progress_bars() as bars:
+        show = stage_bars(bars)
         if data is None:
             data = folder / "challenge"
             _simulate_challenge(data, config, bars)
         batch = training_batch(data)
-        weights = pretrained or _pretrain(folder, coco, config, bars)
-        task = bars.add_task("training", total=2 * seeds * comparison.taken, note="")
+        weights = pretrained or pretrained_weights(folder, coco, config, show)
         done: dict[str, int] = {}
 
         def on_step(name: str, step: int, total: int) -> None:
             done[name] = step
-            bars.update(task, completed=sum(done.values()), note=name)
+            show("training", sum(done.values()), 2 * seeds * comparison.taken, name)
 
         histories = compare_starts(folder, batch, weights, comparison, on_step)
     page = results.report_starts(folder, comparison, histories, origin)
@@ -83,24 +79,3 @@ def _simulate_challenge(folder: Path, config: Config, bars: Progress) -> None:
     sizes = replace(config.simulation, test=0)
     task = bars.add_task("simulating", total=sum(sizes.train), note="")
     simulate_challenge(folder, sizes, progress=lambda: bars.advance(task), workers=2)
-
-
-def _pretrain(folder: Path, coco: Path | None, config: Config, bars: Progress) -> Path:
-    """Pre-train inside the folder, unless an earlier call did, and return the weights."""
-    from kcseg.training.pretrain import pretrain
-
-    weights = folder / "pretraining" / "pretrained.npz"
-    if (weights.parent / "result.json").exists():
-        return weights
-    if coco is None:
-        coco = folder / "persons"
-        task = bars.add_task("simulating persons", total=sum(_SIMULATED.values()), note="")
-        simulate_persons(coco, **_SIMULATED, seed=config.seed, progress=lambda: bars.advance(task))
-    task = bars.add_task("pre-training", note="")
-    pretrain(
-        weights.parent,
-        coco,
-        config,
-        on_step=lambda done, total, best: bars.update(task, completed=done, total=total),
-    )
-    return weights

@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -53,6 +54,18 @@ def progress_bars() -> Progress:
         TextColumn("{task.fields[note]}"),
         console=console,
     )
+
+
+def stage_bars(bars: Progress) -> Callable[..., None]:
+    """Return what draws a bar for each stage it is told of: its name, how much is done, of how much, and a note."""
+    tasks: dict[str, TaskID] = {}
+
+    def show(stage: str, done: int, total: int, note: str = "") -> None:
+        if stage not in tasks:
+            tasks[stage] = bars.add_task(stage, note="")
+        bars.update(tasks[stage], completed=done, total=total, note=note)
+
+    return show
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import click
 from rich.markup import escape
 
 from kcseg.cli.console import console, quiet_import
+from kcseg.cli.settings import trained_on_option
 from kcseg.files import read_text
 
 
@@ -20,11 +21,7 @@ from kcseg.files import read_text
     show_default=True,
     help="Of the kernels; refused where the masks change.",
 )
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Challenge folder RUN was trained on; by default the one simulated in RUN.",
-)
+@trained_on_option
 @click.option("--command", help="How RUN was trained, for the model card; by default what its settings tell.")
 @click.option("--duration", help="How long training took and where, for the model card.")
 @click.option(

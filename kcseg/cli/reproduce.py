@@ -5,17 +5,14 @@ from pathlib import Path
 
 import click
 from rich.markup import escape
-from rich.progress import TaskID
 
-from kcseg.cli.console import console, progress_bars, quiet_import
-from kcseg.cli.settings import config_option, preset_option, read_settings
+from kcseg.cli.console import console, progress_bars, quiet_import, stage_bars
+from kcseg.cli.settings import coco_option, config_option, data_option, preset_option, read_settings
 
 
 @click.command()
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Challenge folder; without it one is simulated."
-)
-@click.option("--coco", type=click.Path(path_type=Path), help="Folder in COCO's 2017 layout to pre-train on.")
+@data_option
+@coco_option
 @click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
 @click.option(
     "--seeds", default=5, show_default=True, help="Trainings from pre-trained and from random weights."
@@ -43,13 +40,6 @@ def reproduce(
 
     study = Study(config, data=data, coco=coco, seeds=seeds, steps=steps, created=date.today())
     with progress_bars() as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def on_step(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, note="")
-            bars.update(tasks[stage], completed=done, total=total)
-
-        page = run_study(folder, study, on_step)
+        page = run_study(folder, study, stage_bars(bars))
     console.print(f"Look at {escape(str(page))}", soft_wrap=True)
     console.print(f"The same as Markdown: {escape(str(folder / 'reproduction.md'))}", soft_wrap=True)

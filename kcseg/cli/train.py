@@ -6,18 +6,16 @@ from pathlib import Path
 
 import click
 from rich.markup import escape
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 from rich.table import Table
 
-from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
-from kcseg.cli.settings import config_option, preset_option, read_settings
+from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import, stage_bars
+from kcseg.cli.settings import config_option, data_option, preset_option, read_settings
 from kcseg.cluster import joined
 
 
 @click.command(cls=ClearErrorsCommand)
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Challenge folder; without it one is simulated."
-)
+@data_option
 @preset_option
 @config_option
 @click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder.  [default: runs/PRESET]")
@@ -80,8 +78,7 @@ class ProgressWatcher:
     """Draws a bar for the simulation, for each member, for all of them, and for the scoring."""
 
     def __init__(self, bars: Progress, members: "range | tuple[int, ...]"):
-        self._bars = bars
-        self._tasks: dict[str, TaskID] = {}
+        self._show = stage_bars(bars)
         self._shares = dict.fromkeys(members, 0.0)  # of each member's steps, as their totals may differ
 
     def simulated(self, done: int, total: int) -> None:
@@ -102,8 +99,3 @@ class ProgressWatcher:
     def scored(self, done: int, total: int) -> None:
         """Advance the scoring's bar."""
         self._show("scoring", done, total)
-
-    def _show(self, name: str, done: int, total: int, note: str = "") -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self._bars.add_task(name, note="")
-        self._bars.update(self._tasks[name], completed=done, total=total, note=note)

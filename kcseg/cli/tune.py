@@ -11,7 +11,7 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
-from kcseg.cli.settings import config_option, preset_option, read_settings
+from kcseg.cli.settings import config_option, data_option, preset_option, read_settings
 from kcseg.config import from_json
 from kcseg.data.batch import training_batch
 from kcseg.data.simulation.challenge import simulate_challenge
@@ -19,9 +19,7 @@ from kcseg.errors import InputError
 
 
 @click.command(cls=ClearErrorsCommand)
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Challenge folder; without it one is simulated."
-)
+@data_option
 @click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the search.")
 @click.option("--trials", default=30, show_default=True, help="Settings to try.")
 @click.option("--folds", default=2, show_default=True, help="Folds each trial is trained on.")

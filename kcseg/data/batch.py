@@ -156,6 +156,11 @@ def training_truth(folder: Path) -> tuple[np.ndarray, ...] | None:
     return tuple(truth)
 
 
+def evenly(total: int, count: int) -> list[int]:
+    """Return places evenly spaced from the first to the last of `total`: `count`, or all where there are fewer."""
+    return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
+
+
 def test_batches(folder: Path) -> dict[str, Path]:
     """Return the test batches of a challenge folder by name; there may be none."""
     return _batches(folder, "test")

@@ -44,13 +44,11 @@ def overlay_figure(
 
     Images and masks are (height, width); each pair is cut to a square around its mask.
     """
-    figure = _figure(len(images_hu), 2)
-    for column, (image, mask, title) in enumerate(zip(images_hu, masks, titles, strict=True)):
+    columns = []
+    for image, mask in zip(images_hu, masks, strict=True):
         near = around(mask)
-        for row, picture in enumerate((_grey(image), overlay(image, mask))):
-            place = row * len(images_hu) + column
-            _show(figure, 2, len(images_hu), place, picture[near], "" if row else title)
-    return figure
+        columns.append((_grey(image)[near], overlay(image, mask)[near]))
+    return _columns_figure(columns, titles)
 
 
 def comparison_figure(
@@ -83,13 +81,11 @@ def segmentation_figure(
     titles: Sequence[str],
 ) -> Figure:
     """Draw image, ensemble in blue, and ensemble against reference, a column per image."""
-    figure = _figure(len(images_hu), 3)
-    for column, (image, mask, reference, title) in enumerate(
-        zip(images_hu, masks, references, titles, strict=True)
-    ):
-        rows = (_grey(image), overlay(image, mask), comparison(image, mask, reference))
-        for row, picture in enumerate(rows):
-            _show(figure, 3, len(images_hu), row * len(images_hu) + column, picture, "" if row else title)
+    columns = [
+        (_grey(image), overlay(image, mask), comparison(image, mask, reference))
+        for image, mask, reference in zip(images_hu, masks, references, strict=True)
+    ]
+    figure = _columns_figure(columns, titles)
     figure.supxlabel(
         "middle: ensemble (blue) · bottom: ensemble only (blue), reference only (red), both (pink)",
         fontsize="small",
@@ -104,13 +100,11 @@ def disagreement_figure(
 
     `fold_masks` holds, per image, the soft masks of three members, float (3, height, width) in [0, 1].
     """
-    figure = _figure(len(images_hu), 2)
-    for column, (image, folds, title) in enumerate(zip(images_hu, fold_masks, titles, strict=True)):
+    columns = []
+    for image, folds in zip(images_hu, fold_masks, strict=True):
         near = around(folds.max(axis=0) > 0.05)
-        rows = (_grey(image), np.moveaxis(folds.astype(float), 0, -1))
-        for row, picture in enumerate(rows):
-            place = row * len(images_hu) + column
-            _show(figure, 2, len(images_hu), place, picture[near], "" if row else title)
+        columns.append((_grey(image)[near], np.moveaxis(folds.astype(float), 0, -1)[near]))
+    figure = _columns_figure(columns, titles)
     figure.supxlabel("members 1, 2, 3 in red, green, blue; white: all three", fontsize="small")
     return figure
 
@@ -185,8 +179,14 @@ def _grey(image_hu: np.ndarray) -> np.ndarray:
     return np.repeat(window(image_hu, DISPLAY_HU)[..., np.newaxis], 3, axis=-1).astype(float)
 
 
-def _figure(columns: int, rows: int) -> Figure:
-    return Figure(figsize=(2.6 * columns, 2.75 * rows + 0.3), dpi=_DPI, layout="constrained")
+def _columns_figure(columns: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> Figure:
+    """Draw pictures, (height, width, 3) in [0, 1], in columns of one length with a title each."""
+    count, rows = len(columns), len(columns[0])
+    figure = Figure(figsize=(2.6 * count, 2.75 * rows + 0.3), dpi=_DPI, layout="constrained")
+    for place, (pictures, title) in enumerate(zip(columns, titles, strict=True)):
+        for row, picture in enumerate(pictures):
+            _show(figure, rows, count, row * count + place, picture, "" if row else title)
+    return figure
 
 
 def _show(figure: FigureBase, rows: int, columns: int, place: int, picture: np.ndarray, title: str) -> None:

@@ -45,7 +45,7 @@ def held_out_soft_masks(
 
 def _held_out(run: Run, batch: Batch) -> dict[int, list[str]]:
     """Return the ids each fold member held out, by its number; together they are the batch."""
-    if batch.fingerprint() != read_json(run.folder / "data.json")["sha256"]:
+    if batch.fingerprint() != run.training_data()["sha256"]:
         raise InputError(
             f"these are not the images and masks {run.folder} was trained on; name that folder with --data"
         )

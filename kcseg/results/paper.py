@@ -1,6 +1,6 @@
 """The figures of the paper on our data, the images in them chosen by stated rules."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +8,13 @@ from matplotlib.figure import Figure
 from skimage.measure import label
 from skimage.morphology import convex_hull_image
 
-from kcseg.data.batch import Batch
+from kcseg.data.batch import Batch, evenly
 from kcseg.network.unet import build_unet
 from kcseg.results.architecture import architecture_figure
 from kcseg.results.audit import Audit, Finding, figure_of
-from kcseg.results.evaluation import Evaluation
 from kcseg.results.figures import disagreement_figure, overlay_figure, save_figure
 from kcseg.results.scores import dice
-from kcseg.serving.runner import Ensemble
+from kcseg.serving.runner import Ensemble, Segmentation
 from kcseg.training.run import Run
 
 Chosen = dict[str, int]  # what an image shows, and its place in the batch
@@ -29,7 +28,7 @@ def paper_figures(
     training: tuple[Batch, Sequence[np.ndarray] | None, Sequence[tuple[str, ...]] | None],
     audit: Audit,
     test: tuple[Batch, Sequence[np.ndarray] | None],
-    evaluation: Evaluation,
+    on_image: Callable[[], None] = lambda: None,
 ) -> list[tuple[Path, str]]:
     """Write the paper's figures 1, 2, 4, 5 and 6 to `out`, and return each with its caption.
 
@@ -42,10 +41,14 @@ def paper_figures(
         training: training images, their truth and planted faults, as `read_audited` returns them.
         audit: of these.
         test: test images and their truth, as `scored_batch` returns them.
-        evaluation: of these.
+        on_image: called after each test image.
     """
     batch, truth, faults = training
     tested, test_truth = test
+    segmented = []
+    for found in ensemble.segment_each(tested.images):
+        segmented.append(found)
+        on_image()
     drawn = []
     if truth is not None and faults is not None and batch.masks is not None:
         references = choose_references(batch, truth, faults)
@@ -59,14 +62,14 @@ def paper_figures(
         )
     )
     if run.config.ensemble.folds >= 3:
-        places = choose_disagreement(ensemble, tested)
+        places = choose_disagreement(segmented)
         soft_masks = [ensemble.soft_masks(tested.images[place][np.newaxis])[0, :3] for place in places]
         figure = disagreement_figure(
             [tested.images[place] for place in places], soft_masks, [tested.ids[place] for place in places]
         )
         drawn.append((4, figure, "Three fold members in red, green and blue; white where they agree."))
     if test_truth is not None:
-        masks = [predictors[-1] for predictors in evaluation.masks]
+        masks = [found.mask for found in segmented]
         results = choose_results(masks, test_truth)
         figure = _overlays(tested, masks, results)
         drawn.append((5, figure, "The ensemble in blue: " + ", ".join(results) + "."))
@@ -137,13 +140,11 @@ def choose_results(masks: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> 
     return {name: chosen[name] for name in order if name in chosen}
 
 
-def choose_disagreement(ensemble: Ensemble, batch: Batch, count: int = 4) -> list[int]:
+def choose_disagreement(segmented: Sequence[Segmentation], count: int = 4) -> list[int]:
     """Choose images for figure 4, evenly spaced from the least to the most mean disagreement within the mask."""
-    means = []
-    for found in ensemble.segment_each(batch.images):
-        means.append(float(found.disagreement[found.mask].mean()) if found.mask.any() else 0.0)
+    means = [float(found.disagreement[found.mask].mean()) if found.mask.any() else 0.0 for found in segmented]
     order = np.argsort(means, kind="stable")
-    return [int(order[place]) for place in _evenly(len(order), count)]
+    return [int(order[place]) for place in evenly(len(order), count)]
 
 
 def choose_contradicted(audit: Audit, count: int = 4) -> list[Finding]:
@@ -171,10 +172,6 @@ def _correctness(masks: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> li
         dice(mask, exact) - float(fills > usual)
         for mask, exact, fills in zip(masks, truth, solid, strict=True)
     ]
-
-
-def _evenly(total: int, count: int) -> list[int]:
-    return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
 
 
 def _overlays(batch: Batch, masks: Sequence[np.ndarray], chosen: Chosen) -> Figure:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kcseg.config import to_json
-from kcseg.data.batch import Batch, read_batch, read_truth, stated_hu_offset, test_batches
+from kcseg.data.batch import Batch, evenly, read_batch, read_truth, stated_hu_offset, test_batches
 from kcseg.data.listing import list_images
 from kcseg.data.simulation.challenge import is_simulated
 from kcseg.files import read_json
@@ -90,9 +90,7 @@ def _test_figures(
 ) -> list[tuple[Path, str]]:
     """Draw the images from the best to the worst score, evenly spaced between: the page must not flatter."""
     scores = evaluation.dice_reference[-1]
-    chosen = np.argsort(-scores, kind="stable")[
-        np.linspace(0, len(batch) - 1, min(6, len(batch))).round().astype(int)
-    ]
+    chosen = np.argsort(-scores, kind="stable")[evenly(len(batch), 6)]
     titles = [f"{batch.ids[index]}: Dice {scores[index]:.3f}" for index in chosen]
     images = [batch.images[index] for index in chosen]
     masks = [evaluation.masks[index] for index in chosen]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kcseg.data.batch import training_batch
+from kcseg.data.batch import evenly, training_batch
 from kcseg.errors import InputError
 from kcseg.network.losses import dice
 from kcseg.serving.graph import EnsembleGraph
@@ -38,5 +38,4 @@ def sample_images(challenge: Path, fingerprint: str, count: int) -> list[np.ndar
         raise InputError(
             f"{challenge} is not what these members were trained on; name that folder with --data"
         )
-    chosen = np.linspace(0, len(batch) - 1, min(count, len(batch))).round().astype(int)
-    return [batch.images[index] for index in chosen]
+    return [batch.images[index] for index in evenly(len(batch), count)]

@@ -4,13 +4,13 @@ import multiprocessing
 import os
 import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
 from kcseg.errors import InputError
+from kcseg.processes import end_with_parent
 
 _TOLD, _RETURNED, _REFUSED = "told", "returned", "refused"
 
@@ -68,7 +68,7 @@ def _exchange(connection: Connection, work: tuple[Callable[..., Any], tuple[Any,
 
 def _serve(connection: Connection, errors: str) -> None:
     os.dup2(os.open(errors, os.O_WRONLY | os.O_APPEND), 2)
-    threading.Thread(target=_end_with_caller, daemon=True).start()
+    end_with_parent()
     # Whoever ends a search ends the caller; were we first, it would take this for a crash.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -78,9 +78,3 @@ def _serve(connection: Connection, errors: str) -> None:
         connection.send((_RETURNED, result))
     except InputError as error:
         connection.send((_REFUSED, str(error)))
-
-
-def _end_with_caller() -> None:
-    if caller := multiprocessing.parent_process():
-        caller.join()
-    os._exit(1)

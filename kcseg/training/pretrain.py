@@ -1,7 +1,8 @@
 """Pre-training on COCO persons (paper): the same U-Net first learns to segment people."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import keras
@@ -9,13 +10,17 @@ import keras
 from kcseg.config import Config, to_json
 from kcseg.data.coco import CocoPersons
 from kcseg.data.pipeline import PersonSteps, person_validation
+from kcseg.data.simulation.persons import simulate_persons
 from kcseg.errors import InputError
-from kcseg.files import holds_others, locked, read_json, remove_leftovers, sha256, write_json
+from kcseg.files import locked, remove_leftovers, require_own, sha256, write_json
 from kcseg.training.checkpoint import TrainingState, save_pretrained
 from kcseg.training.fit import OnStep, fit_network
 from kcseg.training.run import PRETRAINED_NAME
 
 _SETTINGS, _RESULT = "pretraining.json", "result.json"
+_PERSONS = {"train": 1500, "val": 150}  # images of the stand-in for COCO
+
+OnStage = Callable[[str, int, int], None]  # which stage, how much of it is done, of how much
 
 
 def pretrain(
@@ -49,7 +54,9 @@ def pretrain(
             sha256(coco / "annotations" / f"instances_{split}2017.json") for split in ("train", "val")
         ],
     }
-    _require_own(folder, facts)
+    if (folder / _RESULT).exists():
+        raise InputError(f"{folder} holds a finished pre-training; choose another folder with --run")
+    require_own(folder / _SETTINGS, facts, "pre-training")
     with locked(folder):
         remove_leftovers(folder)
         write_json(folder / _SETTINGS, facts)
@@ -74,6 +81,32 @@ def pretrain(
     return train, validation
 
 
+def pretrained_weights(folder: Path, coco: Path | None, config: Config, on_step: OnStage) -> Path:
+    """Pre-train in `pretraining/` inside a folder, unless an earlier call did, and return the weights.
+
+    Args:
+        folder: of what the weights are for.
+        coco: a folder in COCO's layout; None simulates persons in `persons/` inside the folder.
+        config: as of `pretrain`.
+        on_step: told of the stage, how much of it is done, and of how much.
+
+    Raises:
+        InputError: as `pretrain` and `simulate_persons`.
+    """
+    place = folder / "pretraining"
+    if not (place / _RESULT).exists():
+        if coco is None:
+            coco, done = folder / "persons", count(1)
+            simulate_persons(
+                coco,
+                **_PERSONS,
+                seed=config.seed,
+                progress=lambda: on_step("simulating persons", next(done), sum(_PERSONS.values())),
+            )
+        pretrain(place, coco, config, on_step=lambda done, total, best: on_step("pre-training", done, total))
+    return place / PRETRAINED_NAME
+
+
 def _result(
     folder: Path, state: TrainingState, train: CocoPersons, validation: CocoPersons
 ) -> dict[str, object]:
@@ -85,16 +118,3 @@ def _result(
         "images": {"train": len(train), "val": len(validation)},
         "skipped": {"train": dict(train.skipped), "val": dict(validation.skipped)},
     }
-
-
-def _require_own(folder: Path, facts: Mapping[str, object]) -> None:
-    if (folder / _RESULT).exists():
-        raise InputError(f"{folder} holds a finished pre-training; choose another folder with --run")
-    if (folder / _SETTINGS).exists():
-        if read_json(folder / _SETTINGS) != facts:
-            raise InputError(
-                f"{folder / _SETTINGS} says that the pre-training there was started with other settings or data; "
-                "choose another folder with --run"
-            )
-    elif holds_others(folder):
-        raise InputError(f"{folder} is not empty; choose a new or empty folder with --run")

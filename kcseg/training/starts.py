@@ -11,7 +11,7 @@ from kcseg.config import Config, to_json
 from kcseg.data.batch import Batch
 from kcseg.data.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
-from kcseg.files import holds_others, locked, read_json, remove_leftovers, sha256, write_json
+from kcseg.files import locked, remove_leftovers, require_own, sha256, write_json
 from kcseg.training.checkpoint import load_pretrained
 from kcseg.training.fit import fit_network, read_history
 from kcseg.training.run import plan_members
@@ -88,10 +88,12 @@ def compare_starts(
         InputError: the weights do not fit, or the folder holds something else.
     """
     starts = {PRETRAINED: load_pretrained(pretrained, comparison.config.network), RANDOM: None}
-    _require_own(folder, _facts(batch, pretrained, comparison))
+    facts = _facts(batch, pretrained, comparison)
+    beside = ("challenge", "persons", "pretraining")
+    require_own(folder / _SETTINGS, facts, "comparison", *beside, differing="settings, weights or data")
     histories: dict[str, list[History]] = {name: [] for name in starts}
     with locked(folder):
-        write_json(folder / _SETTINGS, _facts(batch, pretrained, comparison))
+        write_json(folder / _SETTINGS, facts)
         for seed in range(1, comparison.seeds + 1):
             for name, start in starts.items():
                 one = folder / f"{name}-{seed}"
@@ -137,16 +139,3 @@ def _facts(batch: Batch, pretrained: Path, comparison: Comparison) -> dict[str, 
         "pretrained_sha256": sha256(pretrained),
         "data": {"images": len(batch), "sha256": batch.fingerprint()},
     }
-
-
-def _require_own(folder: Path, facts: Mapping[str, object]) -> None:
-    if (folder / _SETTINGS).exists():
-        if read_json(folder / _SETTINGS) != facts:
-            raise InputError(
-                f"{folder / _SETTINGS} says that the comparison there was started with other settings, weights or "
-                "data; choose another folder with --run"
-            )
-    elif holds_others(folder, "challenge", "persons", "pretraining"):
-        raise InputError(
-            f"{folder} holds files that are not a comparison; choose a new or empty folder with --run"
-        )

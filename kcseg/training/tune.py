@@ -14,7 +14,7 @@ from keras_tuner.errors import FatalError, FatalRuntimeError
 from kcseg.config import Config, to_json
 from kcseg.data.batch import Batch
 from kcseg.errors import InputError
-from kcseg.files import holds_others, locked, read_json, remove_leftovers, write_json
+from kcseg.files import locked, remove_leftovers, require_own, write_json
 from kcseg.network.unet import count_parameters
 from kcseg.training.oracle import MOST_DRAWS, BayesianOracle, Limit, RandomOracle, build_oracle
 from kcseg.training.post import ALONE, Post, require_chief
@@ -116,17 +116,18 @@ def tune(
             missing.
     """
     watcher = watcher or _Unwatched()
+    facts = _facts(batch, search)
     if post.is_worker:
         if len(read_results(folder)) < search.trials:
             require_chief(post, timeout_s)
-            _require_own(folder, _facts(batch, search))
+            require_own(folder / _SETTINGS, facts, "search", "challenge")
             with locked(folder / "workers" / post.id):
                 _search(_tuner(folder, batch, search, timeout_s, watcher))
         return read_results(folder)
-    _require_own(folder, _facts(batch, search))
+    require_own(folder / _SETTINGS, facts, "search", "challenge")
     with locked(folder):
         remove_leftovers(folder)
-        write_json(folder / _SETTINGS, _facts(batch, search))
+        write_json(folder / _SETTINGS, facts)
         tuner = _tuner(folder, batch, search, timeout_s, watcher)
         tuner.oracle.restore(workers=post.is_chief)
         tuner.report()
@@ -293,17 +294,3 @@ def _facts(batch: Batch, search: Search) -> dict[str, Any]:
         "space": {name: repr(dimension) for name, dimension in search.space.items()},
         "data": {"images": len(batch), "sha256": batch.fingerprint()},
     }
-
-
-def _require_own(folder: Path, facts: Mapping[str, Any]) -> None:
-    if (folder / _SETTINGS).exists():
-        if read_json(folder / _SETTINGS) != facts:
-            raise InputError(
-                f"{folder / _SETTINGS} says that the search there was started with other settings or data; "
-                "choose another folder with --run"
-            )
-        return
-    if holds_others(folder, "challenge"):
-        raise InputError(
-            f"{folder} holds files that are not a search; choose a new or empty folder with --run"
-        )

@@ -1,8 +1,6 @@
 """The simulated challenge: batches of images, faulty references and exact truth in a challenge folder."""
 
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +16,7 @@ from kcseg.data.simulation.annotator import FaultRates, annotate
 from kcseg.data.simulation.case import draw_case
 from kcseg.errors import InputError
 from kcseg.files import holds_others, locked, read_json, remove_leftovers, write, write_json
+from kcseg.processes import end_with_parent
 
 _STARTED, _COMPLETE = "simulation-started.json", "simulation.json"
 
@@ -131,20 +130,8 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
         yield map
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=end_with_parent) as pool:
         yield lambda function, tasks: pool.map(function, tasks, chunksize=4)
-
-
-def _end_with_parent() -> None:
-    """Let a worker end when its parent is killed, which otherwise it would outlive, writing on."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def follow() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
 
 
 def _is_complete(folder: Path, facts: dict[str, Any]) -> bool:

@@ -23,8 +23,8 @@ _LEAST_PX = 120  # of a figure that is seen; less is no person to anybody
 def simulate_persons(
     folder: Path,
     *,
-    train: int = 800,
-    val: int = 100,
+    train: int,
+    val: int,
     seed: int = 2018,
     progress: Callable[[], None] = lambda: None,
 ) -> None:
@@ -46,13 +46,15 @@ def simulate_persons(
     """
     counts = {"train": train, "val": val}
     facts = {"persons": counts, "seed": seed}
-    if (folder / _COMPLETE).exists() and read_json(folder / _COMPLETE) == facts:
+    if _is_complete(folder, facts):
         return
     if holds_others(folder, "annotations", "train2017", "val2017"):
         raise InputError(
             f"{folder} holds other files; choose a new or empty folder for the simulated persons"
         )
     with locked(folder, wait=True):
+        if _is_complete(folder, facts):  # by whoever was waited for
+            return
         for place, (split, count) in enumerate(counts.items()):
             images = folder / f"{split}2017"
             remove_leftovers(images)
@@ -66,6 +68,10 @@ def simulate_persons(
                 progress()
             write_json(folder / "annotations" / f"instances_{split}2017.json", _instances(entries))
         write_json(folder / _COMPLETE, facts)
+
+
+def _is_complete(folder: Path, facts: dict[str, Any]) -> bool:
+    return (folder / _COMPLETE).exists() and read_json(folder / _COMPLETE) == facts
 
 
 def draw_scene(random: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:

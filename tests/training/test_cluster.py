@@ -32,9 +32,9 @@ def train(*arguments):
 
 
 def kill_when_both_train(cluster, node, run):
-    """Kill the node when both members have kept a state; return the members' processes and epochs at that time."""
+    """Kill the node when both members have kept an epoch (the history last); return the members' processes and epochs at that time."""
     folders = [run / "member-1", run / "member-3"]
-    while not all((folder / "state.npz").exists() for folder in folders):
+    while not all((folder / "history.csv").exists() for folder in folders):
         time.sleep(0.002)
     cluster.remove_node(node, allow_graceful=False)
     return [((folder / ".lock").read_text(), len(read_csv(folder / "history.csv"))) for folder in folders]

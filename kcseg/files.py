@@ -56,15 +56,33 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def _temporary_beside(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(4)}{''.join(path.suffixes)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _sync(path.parent)
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"cannot write {path}: {reason}; free the place or choose another") from error
+        with _telling(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _sync(path.parent)
     finally:
         with suppress(OSError):  # whatever hindered the writing may hinder this too, and was already told
             remove(temporary)
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"cannot write {path}: {reason}; free the place or choose another") from error
+
+
+def rename(path: Path, target: Path) -> None:
+    """Give a file in the same folder another name, atomically; what had that name is gone.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    with _telling(target):
+        path.replace(target)
+        _sync(target.parent)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -104,48 +122,55 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write(path, text.getvalue())
 
 
+def read_bytes(path: Path, *, maximum_bytes: int = 1 << 30) -> bytes:
+    """Read a whole file that is to stay in memory.
+
+    Raises:
+        InputError: the file is missing, none that ends (a pipe would be waited for), or larger than `maximum_bytes`.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a file; check the path")
+        if path.stat().st_size > maximum_bytes:
+            raise InputError(f"expected at most {maximum_bytes >> 20} MiB in {path}; is it the right file?")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def read_text(path: Path, *, maximum_bytes: int = 64 << 20) -> str:
+    """Read a UTF-8 text file.
+
+    Raises:
+        InputError: as `read_bytes`, or it is no text.
+    """
+    try:
+        return read_bytes(path, maximum_bytes=maximum_bytes).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no UTF-8 text ({error})") from error
+
+
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Read what `write_csv` wrote, every value as text.
 
     Raises:
-        InputError: the file cannot be read.
+        InputError: as `read_text`, or it is no table.
     """
     try:
-        return list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return list(csv.DictReader(io.StringIO(read_text(path))))
+    except csv.Error as error:
         raise InputError(f"cannot read {path} ({error})") from error
-
-
-def read_text(path: Path) -> str:
-    """Read a UTF-8 text file.
-
-    Raises:
-        InputError: it cannot be read, or is no text.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is no UTF-8 text ({error})") from error
 
 
 def read_json(path: Path, *, maximum_bytes: int = 64 << 20) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: the file is missing, larger than `maximum_bytes`, or no JSON.
+        InputError: as `read_text`, or it is no JSON.
     """
+    text = read_text(path, maximum_bytes=maximum_bytes)
     try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path} is not a file; check the path")  # a pipe would be waited for
-        if path.stat().st_size > maximum_bytes:
-            raise InputError(f"expected at most {maximum_bytes >> 20} MiB in {path}; is it the right file?")
-        return json.loads(path.read_text(encoding="utf-8"))
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+        return json.loads(text)
     except (ValueError, RecursionError) as error:  # ValueError alone for numbers of thousands of digits
         raise InputError(f"{path} is not valid JSON ({error}); mend or delete it") from error
 
@@ -198,13 +223,9 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     Raises:
         InputError: another process holds it, unless we `wait` for that; or the file system knows no locks.
     """
-    try:
+    with _telling(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("a+")
-    except OSError as error:
-        raise InputError(
-            f"cannot write {folder}: {error.strerror}; free the place or choose another"
-        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -13,6 +13,7 @@ from kcseg.files import (
     read_csv,
     read_json,
     remove_leftovers,
+    rename,
     sha256,
     write,
     write_csv,
@@ -82,7 +83,7 @@ def test_json_and_csv_come_back(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_broken_json_is_named(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.json is not valid JSON"):
+    with pytest.raises(InputError, match=r"a\.json is (not valid JSON|no UTF-8 text)"):
         read_json(tmp_path / "a.json")
 
 
@@ -111,3 +112,12 @@ def test_a_locked_folder_names_the_process_that_holds_it(tmp_path):
 def test_sha256_runs_over_files_and_bytes_in_order(tmp_path):
     (tmp_path / "a").write_bytes(b"ab")
     assert sha256(tmp_path / "a", b"c") == sha256(b"abc") != sha256(b"c", tmp_path / "a")
+
+
+def test_a_file_is_renamed_or_it_is_told_why_not(tmp_path):
+    (tmp_path / "a").write_text("new")
+    (tmp_path / "b").write_text("old")
+    rename(tmp_path / "a", tmp_path / "b")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"] and (tmp_path / "b").read_text() == "new"
+    with pytest.raises(InputError, match=r"cannot write .*/c: No such file"):
+        rename(tmp_path / "a", tmp_path / "c")

@@ -11,7 +11,7 @@ import numpy as np
 import kcseg
 from kcseg.config import Config, from_json, to_json
 from kcseg.errors import InputError
-from kcseg.files import read_json, sha256, write, write_json
+from kcseg.files import read_bytes, read_json, sha256, write, write_json
 from kcseg.network.unet import build_unet
 from kcseg.serving.manifest import Trained, members_facts
 from kcseg.training.checkpoint import arrays_in
@@ -140,11 +140,9 @@ def _rounded(network: keras.Model, precision: str) -> dict[str, np.ndarray]:
 def _checked(folder: Path, name: str, card: dict[str, Any]) -> bytes:
     """Read a file whose hash is as the card states."""
     try:
-        content = (folder / name).read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"cannot read {folder / name}: {error.strerror}; install the weights anew"
-        ) from error
+        content = read_bytes(folder / name)
+    except InputError as error:
+        raise InputError(f"{error}; install the weights anew") from error
     if sha256(content) != card["files"].get(name):
         raise InputError(f"{folder / name} is not what {CARD} states; install the weights anew")
     return content

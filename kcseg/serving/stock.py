@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from kcseg.errors import InputError
+from kcseg.files import read_bytes
 
 # All of them are in stock TensorFlow and TF Serving; none runs Python, and none reads or writes a file.
 STOCK = {
@@ -29,7 +30,6 @@ _STOCK = frozenset(" ".join(STOCK.values()).split())
 _SAVING = frozenset(SAVING.split())
 _OBJECTS = ("user_object", "function", "bare_concrete_function", "variable")
 _WRAPPERS = ("_generic_user_object", "signature_map", "trackable_list_wrapper", "trackable_dict_wrapper")
-_MAXIMUM_BYTES = 1 << 30
 
 
 def refuse_foreign_operations(folder: Path) -> None:
@@ -52,10 +52,8 @@ def refuse_foreign_operations(folder: Path) -> None:
 
 def _read(path: Path) -> saved_model_pb2.SavedModel:
     try:
-        if path.stat().st_size > _MAXIMUM_BYTES:
-            raise DecodeError("it is too large")
-        return saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    except (OSError, DecodeError) as error:
+        return saved_model_pb2.SavedModel.FromString(read_bytes(path))
+    except (InputError, DecodeError) as error:
         raise InputError(
             f"{path.parent} cannot be loaded as a kcseg ensemble ({error}); export it anew"
         ) from error

@@ -16,7 +16,7 @@ import numpy as np
 
 from kcseg.config import NetworkConfig
 from kcseg.errors import InputError
-from kcseg.files import write
+from kcseg.files import read_bytes, write
 from kcseg.network.unet import build_unet
 
 
@@ -87,7 +87,7 @@ def load_pretrained(path: Path, config: NetworkConfig) -> dict[str, np.ndarray]:
         InputError: no such file, a damaged one, or weights of another network: the first layer that differs is named.
     """
     try:
-        found = arrays_in(path.read_bytes())
+        found = arrays_in(read_bytes(path))
     except Exception as error:
         raise InputError(
             f"{path} holds no pre-trained weights ({_reason(error)}); name what kcseg pretrain wrote"
@@ -120,7 +120,7 @@ def load_state(path: Path) -> TrainingState:
         InputError: the file is damaged.
     """
     try:
-        arrays = arrays_in(path.read_bytes())
+        arrays = arrays_in(read_bytes(path))
         state = TrainingState(**json.loads(str(arrays.pop("facts"))))
         for name in ("variables", "best_weights"):
             count = sum(key.startswith(f"{name}-") for key in arrays)

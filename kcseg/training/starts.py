@@ -93,6 +93,7 @@ def compare_starts(
     require_own(folder / _SETTINGS, facts, "comparison", *beside, differing="settings, weights or data")
     histories: dict[str, list[History]] = {name: [] for name in starts}
     with locked(folder):
+        remove_leftovers(folder)
         write_json(folder / _SETTINGS, facts)
         for seed in range(1, comparison.seeds + 1):
             for name, start in starts.items():

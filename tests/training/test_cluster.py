@@ -32,7 +32,7 @@ def train(*arguments):
 
 
 def kill_when_both_train(cluster, node, run):
-    """Kill the node when both members have kept an epoch (the history last); return the members' processes and epochs at that time."""
+    """Kill the node when both members have kept an epoch; return the members' processes and epochs at that time."""
     folders = [run / "member-1", run / "member-3"]
     while not all((folder / "history.csv").exists() for folder in folders):
         time.sleep(0.002)

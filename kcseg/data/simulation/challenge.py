@@ -15,7 +15,7 @@ from kcseg.config import SimulationConfig
 from kcseg.data.simulation.annotator import FaultRates, annotate
 from kcseg.data.simulation.case import draw_case
 from kcseg.errors import InputError
-from kcseg.files import holds_others, locked, read_json, remove_leftovers, write, write_json
+from kcseg.files import holds_others, locked, read_json, remove_leftovers, rename, write, write_json
 from kcseg.processes import end_with_parent
 
 _STARTED, _COMPLETE = "simulation-started.json", "simulation.json"
@@ -59,10 +59,11 @@ def simulate_challenge(
         if _is_complete(folder, facts):
             return
         _require_free(folder, facts)
+        remove_leftovers(folder)
         write_json(folder / _STARTED, facts)
         cases = _write_cases(list(_tasks(folder, config)), progress, workers)
-        write_json(folder / _COMPLETE, {**facts, "cases": cases})
-        (folder / _STARTED).unlink()
+        write_json(folder / _STARTED, {**facts, "cases": cases})
+        rename(folder / _STARTED, folder / _COMPLETE)
 
 
 def is_simulated(folder: Path) -> bool:
@@ -138,16 +139,20 @@ def _is_complete(folder: Path, facts: dict[str, Any]) -> bool:
     """Whether this very simulation is there already; another one is an error."""
     if not (folder / _COMPLETE).exists():
         return False
-    found = read_json(folder / _COMPLETE)
-    if {name: found.get(name) for name in facts} != facts:
+    if not _states(folder / _COMPLETE, facts):
         raise InputError(f"{folder} holds another simulation (see its {_COMPLETE}); choose another folder")
     return True
+
+
+def _states(path: Path, facts: dict[str, Any]) -> bool:
+    found = read_json(path)
+    return isinstance(found, dict) and {name: found.get(name) for name in facts} == facts
 
 
 def _require_free(folder: Path, facts: dict[str, Any]) -> None:
     started = folder / _STARTED
     if started.exists():
-        if read_json(started) != facts:
+        if not _states(started, facts):
             raise InputError(f"{folder} holds the beginning of another simulation; choose another folder")
     elif holds_others(folder):
         raise InputError(f"{folder} is not empty; choose a new or empty folder for the simulated challenge")

@@ -55,6 +55,8 @@ def simulate_persons(
     with locked(folder, wait=True):
         if _is_complete(folder, facts):  # by whoever was waited for
             return
+        for written in (folder, folder / "annotations"):
+            remove_leftovers(written)
         for place, (split, count) in enumerate(counts.items()):
             images = folder / f"{split}2017"
             remove_leftovers(images)

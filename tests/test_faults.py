@@ -1,0 +1,274 @@
+"""Every task is cut off at every step of its writing: what stood before stands, and the next call ends the same."""
+
+import errno
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from kcseg.config import PretrainingConfig, SimulationConfig
+from kcseg.data.listing import list_images
+from kcseg.data.simulation.challenge import simulate_challenge
+from kcseg.errors import InputError
+from kcseg.files import locked, remove_leftovers
+from kcseg.network.unet import build_unet
+from kcseg.results.predictions import predict_files
+from kcseg.serving.export import export_run, versions
+from kcseg.serving.local import find_model
+from kcseg.serving.runner import Segmentation
+from kcseg.training.checkpoint import TrainingState, save_state
+from kcseg.training.members import train_members
+from kcseg.training.pretrain import pretrain
+from kcseg.training.run import open_run
+
+STEPS = ((os, "fsync"), (Path, "replace"), (Path, "mkdir"), (shutil, "rmtree"))
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that would tidy up runs, either."""
+
+
+class Faults:
+    """Lets the writing fail at its n-th step; `full` disks fail from there on with an error, else all is over."""
+
+    def __init__(self, monkeypatch):
+        self.left, self.full = None, False
+        for place, name in STEPS:
+            monkeypatch.setattr(place, name, self._guarded(getattr(place, name)))
+        unlink = Path.unlink
+        # a full disk can still be tidied
+        monkeypatch.setattr(Path, "unlink", lambda *args, **more: self._step(unlink, True)(*args, **more))
+
+    def _guarded(self, step):
+        return lambda *args, **more: self._step(step, False)(*args, **more)
+
+    def _step(self, step, tidies):
+        if self.left is None or (self.full and (tidies or step.__name__ == "rmtree")):
+            return step
+        self.left -= 1
+        if self.left >= 0:
+            return step
+        if self.full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise Killed
+
+    def after(self, steps, *, full):
+        self.left, self.full = steps, full
+
+    def over(self):
+        self.left = None
+
+
+@pytest.fixture
+def faults(monkeypatch):
+    return Faults(monkeypatch)
+
+
+def content(folder):
+    """Every file with its SHA-256, but for locks and empty folders."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def simulate(folder):
+    simulate_challenge(folder, SimulationConfig(train=(1,), test=0, seed=3))
+
+
+def predict(folder):
+    predict_files(Stub(), list_images(folder.parent / "images"), folder, force=True)
+
+
+class Stub:
+    """An ensemble that takes what is bright."""
+
+    def segment_each(self, images):
+        for image in images:
+            yield Segmentation(image > 100, np.float32(image > 100), np.zeros_like(image))
+
+
+def fit(folder, steps, validation, config, *, seed, **more):
+    """Do what `fit_network` does with files, without training."""
+    network = build_unet(config.network, seed=seed)
+    state = TrainingState(
+        [{"epoch": 1, "step": 1, "loss": 0.5}], 0, 0.5, network.get_weights(), network.get_weights()
+    )
+    save_state(folder / "state.npz", state)
+    return network, state
+
+
+@pytest.fixture
+def train(rings, tiny, monkeypatch):
+    monkeypatch.setattr("kcseg.training.members.fit_network", fit)
+    config = replace(tiny, network=replace(tiny.network, levels=1, filters=2))
+
+    def train(folder):
+        remove_leftovers(folder)  # as train_challenge does
+        train_members(open_run(folder, rings, config), rings, [3])
+
+    return train
+
+
+@pytest.fixture
+def learn(tmp_path, tiny, monkeypatch):
+    monkeypatch.setattr("kcseg.training.pretrain.fit_network", fit)
+    for name in ("PersonSteps", "person_validation"):
+        monkeypatch.setattr(f"kcseg.training.pretrain.{name}", lambda *args, **more: None)
+    monkeypatch.setattr("kcseg.training.pretrain.CocoPersons", lambda *args: [])
+    monkeypatch.setattr("kcseg.training.pretrain._result", lambda *args: {"validation_dice": 0.5})
+    (tmp_path / "coco" / "annotations").mkdir(parents=True)
+    for split in ("train", "val"):
+        (tmp_path / "coco" / "annotations" / f"instances_{split}2017.json").write_text("{}")
+    config = replace(
+        tiny, pretraining=PretrainingConfig(size_px=16), network=replace(tiny.network, levels=1, filters=2)
+    )
+    return lambda folder: pretrain(folder, tmp_path / "coco", config)
+
+
+@pytest.fixture
+def tasks(tmp_path, train, learn):
+    (tmp_path / "images").mkdir()
+    for number in range(2):
+        pixels = np.random.default_rng(number).normal(0, 80, (32, 32))
+        np.save(tmp_path / "images" / f"{number}.npy", pixels)
+    return {"simulate": simulate, "predict": predict, "train": train, "pretrain": learn}
+
+
+@pytest.mark.parametrize("full", [False, True], ids=["killed", "disk full"])
+@pytest.mark.parametrize("task", ["simulate", "predict", "train", "pretrain"])
+def test_cut_off_anywhere_the_next_call_ends_the_same(tmp_path, faults, tasks, task, full, record_property):
+    do = tasks[task]
+    do(tmp_path / "whole")
+    expected = content(tmp_path / "whole")
+    for step in range(200):
+        folder = tmp_path / f"cut-{step}"
+        faults.after(step, full=full)
+        try:
+            do(folder)
+        except (Killed, InputError) as error:
+            assert isinstance(error, Killed) or "No space left" in str(error)
+        else:
+            break
+        finally:
+            faults.over()
+        if folder.exists():
+            held = {name for name in content(folder) if not Path(name).name.startswith(".kcseg-")}
+            assert held <= expected.keys() | {"state.npz", "member-3/state.npz", "simulation-started.json"}
+            for name in held & expected.keys():
+                assert content(folder)[name] == expected[name], f"{name} is not whole after step {step}"
+        try:
+            do(folder)
+        except InputError as error:  # cut off after its last word, with the state it no longer needs
+            assert "holds a finished pre-training" in str(error)
+            (folder / "state.npz").unlink(missing_ok=True)
+        assert content(folder) == expected, f"after step {step}"
+    record_property("steps", step)
+    assert 5 < step < 199
+
+
+def save_model(graph, folder, signatures):
+    """Write what TensorFlow writes, but for what is in it."""
+    (Path(folder) / "variables").mkdir(parents=True)
+    for name in ("saved_model.pb", "fingerprint.pb", "variables/variables.index"):
+        (Path(folder) / name).write_bytes(name.encode())
+
+
+def test_an_export_cut_off_anywhere_leaves_the_version_before(
+    tmp_path, faults, tiny, monkeypatch, record_property
+):
+    monkeypatch.setattr("kcseg.serving.export.EnsembleGraph", lambda *args: SimpleNamespace(signatures={}))
+    monkeypatch.setattr("kcseg.serving.export.manifest", lambda *args, **more: {})
+    monkeypatch.setattr("kcseg.serving.export.tf.saved_model.save", save_model)
+    run = SimpleNamespace(
+        folder=tmp_path,
+        config=tiny,
+        export_folder=tmp_path / "versions",
+        missing_members=list,
+        load_network=lambda number: None,
+    )
+    export_run(run)
+    before = content(tmp_path / "versions" / "1")
+    for step in range(200):
+        faults.after(step, full=False)
+        try:
+            export_run(run)
+        except Killed:
+            pass
+        else:
+            break
+        finally:
+            faults.over()
+        assert content(tmp_path / "versions" / "1") == before
+        newest = versions(tmp_path / "versions")[-1]
+        assert find_model(tmp_path / "versions").name == str(newest)
+        assert content(find_model(tmp_path / "versions")).keys() == before.keys()
+    record_property("steps", step)
+    assert 5 < step < 199
+
+
+def test_a_file_that_vanishes_after_it_was_listed_is_named(tmp_path, tasks):
+    images = list_images(tmp_path / "images")
+    images["1"].unlink()
+    with pytest.raises(InputError, match=r"1\.npy is not a file"):
+        predict_files(Stub(), images, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_second_process_on_a_run_is_refused_at_once_and_told_of_the_first(tmp_path):
+    hold = (
+        "import sys, pathlib, kcseg.files as f\n"
+        "with f.locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout.readline() == b"held\n"
+        with pytest.raises(InputError, match=f"in use by process {first.pid} on "), locked(tmp_path):
+            pass
+        first.kill()
+        first.wait()
+        with locked(tmp_path):  # and no longer than the first lives
+            pass
+
+
+TOLD = """
+import os, resource, signal, sys
+from pathlib import Path
+from kcseg.config import SimulationConfig
+from kcseg.data.simulation.challenge import simulate_challenge
+from kcseg.errors import InputError
+exec(sys.argv[2])
+try:
+    simulate_challenge(Path(sys.argv[1]), SimulationConfig(train=(1,), test=0))
+except InputError as error:
+    print(error)
+"""
+
+
+def told(folder, hindrance):
+    """Simulate in a process that is hindered, and return what it says."""
+    command = [sys.executable, "-c", TOLD, str(folder), hindrance]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_a_file_that_may_not_grow_is_told(tmp_path):
+    limit = "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); signal.signal(signal.SIGXFSZ, signal.SIG_IGN)"
+    assert "cannot write" in told(tmp_path / "data", limit)
+    assert not list((tmp_path / "data").rglob(".kcseg-*")) and not list((tmp_path / "data").rglob("*.npy"))
+    simulate_challenge(tmp_path / "data", SimulationConfig(train=(1,), test=0))
+
+
+def test_a_folder_that_may_not_be_written_is_told():
+    with tempfile.TemporaryDirectory() as folder:  # everybody may go there, unlike to tmp_path
+        Path(folder).chmod(0o555)
+        # root may write anywhere, and gives that up here
+        said = told(folder, "os.seteuid(65534) if os.geteuid() == 0 else None")
+        assert "Permission denied" in said and "choose another" in said
+        assert not list(Path(folder).iterdir())

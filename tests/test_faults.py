@@ -190,6 +190,7 @@ def test_an_export_cut_off_anywhere_leaves_the_version_before(
         folder=tmp_path,
         config=tiny,
         export_folder=tmp_path / "versions",
+        challenge=lambda data: tmp_path,
         missing_members=list,
         load_network=lambda number: None,
     )

@@ -185,7 +185,7 @@ def read_audited(
     Raises:
         InputError: no such folder, or one that cannot be read.
     """
-    challenge = data or run.folder / "challenge"
+    challenge = run.challenge(data)
     if not challenge.is_dir():
         raise InputError(
             f"there are no training images in {challenge}; name the challenge folder of the run with --data"

@@ -66,7 +66,7 @@ def pack_run(
     """
     refuse_unfinished(run)
     _refuse_place(out, force)
-    challenge = data or run.folder / "challenge"
+    challenge = run.challenge(data)
     images = sample_images(challenge, run.training_data()["sha256"], EXPORT.sample_images)
     facts = {
         "model": MODEL,
@@ -127,7 +127,7 @@ def _command(run: Run, challenge: Path) -> str:
     options = f" --preset {presets[0]}" if presets else " --config config.json"
     if "pretrained_sha256" in run.training_data():
         options += " --pretrained pretrained.npz"
-    return f"kcseg-train{options}" + ("" if challenge == run.folder / "challenge" else " --data DIR")
+    return f"kcseg-train{options}" + ("" if challenge == run.challenge() else " --data DIR")
 
 
 def _test_images(challenge: Path) -> int:

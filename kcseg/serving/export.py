@@ -63,8 +63,7 @@ def export_run(
         InputError: members are missing, or as `export_members`.
     """
     refuse_unfinished(run)
-    data = data or run.folder / "challenge"
-    return export_members(run, out or run.export_folder, settings, data=data, created=created)
+    return export_members(run, out or run.export_folder, settings, data=run.challenge(data), created=created)
 
 
 def export_members(

@@ -38,6 +38,10 @@ class Run:
     folder: Path
     config: Config
 
+    def challenge(self, data: Path | None = None) -> Path:
+        """Challenge folder of the run: `data`, or the one simulated inside it where none was given."""
+        return data or self.folder / "challenge"
+
     def member_folder(self, number: int) -> Path:
         """Folder of the member with this number, from 1."""
         return self.folder / f"member-{number}"

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from kcseg.errors import InputError
 
 _TEMPORARY = ".kcseg-"
+_TEXT_BYTES = 64 << 20
 
 
 @contextmanager
@@ -138,14 +139,15 @@ def read_bytes(path: Path, *, maximum_bytes: int = 1 << 30) -> bytes:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def read_text(path: Path, *, maximum_bytes: int = 64 << 20) -> str:
+def read_text(path: Path) -> str:
     """Read a UTF-8 text file.
 
     Raises:
         InputError: as `read_bytes`, or it is no text.
     """
     try:
-        return read_bytes(path, maximum_bytes=maximum_bytes).decode("utf-8")
+        content = io.BytesIO(read_bytes(path, maximum_bytes=_TEXT_BYTES))
+        return io.TextIOWrapper(content, encoding="utf-8").read()  # line ends become those of Python
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is no UTF-8 text ({error})") from error
 
@@ -162,15 +164,16 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         raise InputError(f"cannot read {path} ({error})") from error
 
 
-def read_json(path: Path, *, maximum_bytes: int = 64 << 20) -> Any:
+def read_json(path: Path, *, maximum_bytes: int = _TEXT_BYTES) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: as `read_text`, or it is no JSON.
+        InputError: as `read_bytes`, or it is no JSON.
     """
-    text = read_text(path, maximum_bytes=maximum_bytes)
     try:
-        return json.loads(text)
+        return json.loads(read_bytes(path, maximum_bytes=maximum_bytes).decode("utf-8"))
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:  # ValueError alone for numbers of thousands of digits
         raise InputError(f"{path} is not valid JSON ({error}); mend or delete it") from error
 

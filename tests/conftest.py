@@ -12,11 +12,22 @@ from scipy.ndimage import binary_erosion
 
 from kcseg.config import Config, EnsembleConfig, NetworkConfig, SimulationConfig, TrainingConfig, to_json
 from kcseg.data.batch import Batch, training_batch
-from kcseg.files import write_json
+from kcseg.files import sha256, write_json
 from kcseg.results.pack import pack_run
 from kcseg.serving.export import export_run
 from kcseg.training.members import train_members
 from kcseg.training.run import load_run, open_run
+
+
+def _contents(folder, *passed_over):
+    """Every file of a folder with its SHA-256, by its path there, but for names that begin as one passed over."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(passed_over))
+    return {str(path.relative_to(folder)): sha256(path) for path in files}
+
+
+@pytest.fixture(scope="session")
+def contents():
+    return _contents
 
 
 def draw_rings(count: int, size: int = 32, seed: int = 0) -> Batch:

@@ -1,7 +1,6 @@
 """Every task is cut off at every step of its writing: what stood before stands, and the next call ends the same."""
 
 import errno
-import hashlib
 import os
 import shutil
 import subprocess
@@ -29,7 +28,8 @@ from kcseg.training.members import train_members
 from kcseg.training.pretrain import pretrain
 from kcseg.training.run import open_run
 
-STEPS = ((os, "fsync"), (Path, "replace"), (Path, "mkdir"), (shutil, "rmtree"))
+STEPS = ((os, "fsync"), (Path, "replace"), (Path, "mkdir"))
+TIDYING = ((shutil, "rmtree"), (Path, "unlink"))  # which a full disk still allows
 
 
 class Killed(BaseException):
@@ -37,45 +37,48 @@ class Killed(BaseException):
 
 
 class Faults:
-    """Lets the writing fail at its n-th step; `full` disks fail from there on with an error, else all is over."""
+    """Lets the writing fail at its n-th step; full disks fail from there on with an error, else all is over."""
 
     def __init__(self, monkeypatch):
         self.left, self.full = None, False
-        for place, name in STEPS:
-            monkeypatch.setattr(place, name, self._guarded(getattr(place, name)))
-        unlink = Path.unlink
-        # a full disk can still be tidied
-        monkeypatch.setattr(Path, "unlink", lambda *args, **more: self._step(unlink, True)(*args, **more))
+        for place, name in STEPS + TIDYING:
+            step = self._guarded(getattr(place, name), tidies=(place, name) in TIDYING)
+            monkeypatch.setattr(place, name, step)
 
-    def _guarded(self, step):
-        return lambda *args, **more: self._step(step, False)(*args, **more)
+    def _guarded(self, step, *, tidies):
+        def guarded(*arguments, **more):
+            if self.left is not None and not (self.full and tidies):
+                self._count()
+            return step(*arguments, **more)
 
-    def _step(self, step, tidies):
-        if self.left is None or (self.full and (tidies or step.__name__ == "rmtree")):
-            return step
+        return guarded
+
+    def _count(self):
         self.left -= 1
-        if self.left >= 0:
-            return step
-        if self.full:
+        if self.left < 0 and self.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        raise Killed
+        if self.left < 0:
+            raise Killed
 
-    def after(self, steps, *, full):
-        self.left, self.full = steps, full
-
-    def over(self):
-        self.left = None
+    def at_every_step(self, do, *, full=False):
+        """Call `do(n)`, failing at the n-th step, for n from 0 on until it comes through; yield n after each fault."""
+        for step in range(200):
+            self.left, self.full = step, full
+            try:
+                do(step)
+            except (Killed, InputError) as error:
+                assert isinstance(error, Killed) or (full and "No space left" in str(error))
+            else:
+                break
+            finally:
+                self.left = None
+            yield step
+        assert 5 < step < 199
 
 
 @pytest.fixture
 def faults(monkeypatch):
     return Faults(monkeypatch)
-
-
-def content(folder):
-    """Every file with its SHA-256, but for locks and empty folders."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def simulate(folder):
@@ -143,34 +146,27 @@ def tasks(tmp_path, train, learn):
 
 @pytest.mark.parametrize("full", [False, True], ids=["killed", "disk full"])
 @pytest.mark.parametrize("task", ["simulate", "predict", "train", "pretrain"])
-def test_cut_off_anywhere_the_next_call_ends_the_same(tmp_path, faults, tasks, task, full, record_property):
+def test_cut_off_anywhere_the_next_call_ends_the_same(tmp_path, faults, tasks, task, full, contents):
     do = tasks[task]
     do(tmp_path / "whole")
-    expected = content(tmp_path / "whole")
-    for step in range(200):
+    expected = contents(tmp_path / "whole", ".lock")
+    for step in faults.at_every_step(lambda step: do(tmp_path / f"cut-{step}"), full=full):
         folder = tmp_path / f"cut-{step}"
-        faults.after(step, full=full)
-        try:
-            do(folder)
-        except (Killed, InputError) as error:
-            assert isinstance(error, Killed) or "No space left" in str(error)
-        else:
-            break
-        finally:
-            faults.over()
         if folder.exists():
-            held = {name for name in content(folder) if not Path(name).name.startswith(".kcseg-")}
-            assert held <= expected.keys() | {"state.npz", "member-3/state.npz", "simulation-started.json"}
-            for name in held & expected.keys():
-                assert content(folder)[name] == expected[name], f"{name} is not whole after step {step}"
+            held = contents(folder, ".lock", ".kcseg-")
+            assert held.keys() <= expected.keys() | {
+                "state.npz",
+                "member-3/state.npz",
+                "simulation-started.json",
+            }
+            for name in held.keys() & expected.keys():
+                assert held[name] == expected[name], f"{name} is not whole after step {step}"
         try:
             do(folder)
         except InputError as error:  # cut off after its last word, with the state it no longer needs
             assert "holds a finished pre-training" in str(error)
             (folder / "state.npz").unlink(missing_ok=True)
-        assert content(folder) == expected, f"after step {step}"
-    record_property("steps", step)
-    assert 5 < step < 199
+        assert contents(folder, ".lock") == expected, f"after step {step}"
 
 
 def save_model(graph, folder, signatures):
@@ -180,9 +176,7 @@ def save_model(graph, folder, signatures):
         (Path(folder) / name).write_bytes(name.encode())
 
 
-def test_an_export_cut_off_anywhere_leaves_the_version_before(
-    tmp_path, faults, tiny, monkeypatch, record_property
-):
+def test_an_export_cut_off_anywhere_leaves_the_version_before(tmp_path, faults, tiny, monkeypatch, contents):
     monkeypatch.setattr("kcseg.serving.export.EnsembleGraph", lambda *args: SimpleNamespace(signatures={}))
     monkeypatch.setattr("kcseg.serving.export.manifest", lambda *args, **more: {})
     monkeypatch.setattr("kcseg.serving.export.tf.saved_model.save", save_model)
@@ -195,23 +189,12 @@ def test_an_export_cut_off_anywhere_leaves_the_version_before(
         load_network=lambda number: None,
     )
     export_run(run)
-    before = content(tmp_path / "versions" / "1")
-    for step in range(200):
-        faults.after(step, full=False)
-        try:
-            export_run(run)
-        except Killed:
-            pass
-        else:
-            break
-        finally:
-            faults.over()
-        assert content(tmp_path / "versions" / "1") == before
+    before = contents(tmp_path / "versions" / "1")
+    for _ in faults.at_every_step(lambda _: export_run(run)):
+        assert contents(tmp_path / "versions" / "1") == before
         newest = versions(tmp_path / "versions")[-1]
         assert find_model(tmp_path / "versions").name == str(newest)
-        assert content(find_model(tmp_path / "versions")).keys() == before.keys()
-    record_property("steps", step)
-    assert 5 < step < 199
+        assert contents(find_model(tmp_path / "versions")).keys() == before.keys()
 
 
 def test_a_file_that_vanishes_after_it_was_listed_is_named(tmp_path, tasks):

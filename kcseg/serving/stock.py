@@ -43,19 +43,24 @@ def refuse_foreign_operations(folder: Path) -> None:
     Raises:
         InputError: the file cannot be read, or has in it what no export has.
     """
-    path = folder / "saved_model.pb"
-    for found in _foreign(_read(path)):
+    for found in _foreign(read_saved_model(folder)):
         raise InputError(
-            f"{path} holds {found[:200]!r}, which no export of kcseg does, and is not run; export it anew"
+            f"{folder / 'saved_model.pb'} holds {found[:200]!r}, which no export of kcseg does, and is not run; "
+            "export it anew"
         )
 
 
-def _read(path: Path) -> saved_model_pb2.SavedModel:
+def read_saved_model(folder: Path) -> saved_model_pb2.SavedModel:
+    """Read what a SavedModel consists of, without loading it.
+
+    Raises:
+        InputError: the file is missing, too large, or none.
+    """
     try:
-        return saved_model_pb2.SavedModel.FromString(read_bytes(path))
+        return saved_model_pb2.SavedModel.FromString(read_bytes(folder / "saved_model.pb"))
     except (InputError, DecodeError) as error:
         raise InputError(
-            f"{path.parent} cannot be loaded as a kcseg ensemble ({error}); export it anew"
+            f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"
         ) from error
 
 

@@ -14,7 +14,7 @@ from kcseg.data.batch import Batch
 from kcseg.data.folds import random_folds
 from kcseg.data.simulation.challenge import is_simulated
 from kcseg.errors import InputError
-from kcseg.files import holds_others, locked, read_json, remove, sha256, write, write_json
+from kcseg.files import holds_others, locked, read_bytes, read_json, remove, sha256, write, write_json
 from kcseg.network.unet import build_unet
 from kcseg.training.checkpoint import load_pretrained, load_weights
 
@@ -146,7 +146,7 @@ def open_run(folder: Path, batch: Batch, config: Config, pretrained: Path | None
             f"{folder} holds files that are not a kcseg run; choose a new or empty folder with --run"
         )
     if pretrained is not None:
-        write(folder / PRETRAINED_NAME, pretrained.read_bytes())
+        write(folder / PRETRAINED_NAME, read_bytes(pretrained))
     # config.json last: its presence says that the other two are complete
     for name in reversed(facts):
         write_json(folder / name, facts[name])

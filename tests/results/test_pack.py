@@ -11,10 +11,6 @@ from kcseg.results.pack import pack_run
 from kcseg.training.run import Run, open_run
 
 
-def contents(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 @pytest.fixture
 def scored_run(tmp_path, challenge_run):
     run = Run(shutil.copytree(challenge_run.folder, tmp_path / "scored"), challenge_run.config)
@@ -68,7 +64,7 @@ def test_the_command_is_told_from_settings_and_data(tmp_path):
 
 
 def test_earlier_weights_are_kept_without_force_and_replaced_as_a_whole_with_it(
-    tmp_path, packed, challenge_run, ring_challenge
+    tmp_path, packed, challenge_run, ring_challenge, contents
 ):
     out = shutil.copytree(packed, tmp_path / "weights")
     before = contents(out)
@@ -82,7 +78,9 @@ def test_earlier_weights_are_kept_without_force_and_replaced_as_a_whole_with_it(
 
 
 @pytest.mark.parametrize("weights_there", [False, True])
-def test_foreign_files_are_never_removed(tmp_path, packed, challenge_run, ring_challenge, weights_there):
+def test_foreign_files_are_never_removed(
+    tmp_path, packed, challenge_run, ring_challenge, weights_there, contents
+):
     out = tmp_path / "out"
     if weights_there:
         shutil.copytree(packed, out)
@@ -95,7 +93,7 @@ def test_foreign_files_are_never_removed(tmp_path, packed, challenge_run, ring_c
 
 
 def test_weights_whose_masks_change_are_refused_and_leave_nothing(
-    tmp_path, packed, challenge_run, ring_challenge, monkeypatch
+    tmp_path, packed, challenge_run, ring_challenge, monkeypatch, contents
 ):
     out = shutil.copytree(packed, tmp_path / "weights")
     before = contents(out)

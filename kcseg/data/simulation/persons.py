@@ -55,11 +55,10 @@ def simulate_persons(
     with locked(folder, wait=True):
         if _is_complete(folder, facts):  # by whoever was waited for
             return
-        for written in (folder, folder / "annotations"):
-            remove_leftovers(written)
+        for name in (".", "annotations", *(f"{split}2017" for split in counts)):
+            remove_leftovers(folder / name)
         for place, (split, count) in enumerate(counts.items()):
             images = folder / f"{split}2017"
-            remove_leftovers(images)
             entries = []
             for number in range(1, count + 1):
                 picture, masks = draw_scene(np.random.default_rng([seed, place, number]))

@@ -7,12 +7,12 @@ from typing import Any
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2
 
 from kcseg.serving.local import LocalModel
 from kcseg.serving.server.failure import Failure, as_failure, invalid
 from kcseg.serving.server.limits import check_pngs
+from kcseg.serving.stock import read_saved_model
 
 DEFAULT_SIGNATURE = "serving_default"
 _BLANK = np.zeros((1, 32, 32), np.float32)
@@ -117,9 +117,8 @@ class Servable:
 
 
 def _definitions(folder: Path) -> get_model_metadata_pb2.SignatureDefMap:
-    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     definitions = get_model_metadata_pb2.SignatureDefMap()
-    for name, definition in saved.meta_graphs[0].signature_def.items():
+    for name, definition in read_saved_model(folder).meta_graphs[0].signature_def.items():
         definitions.signature_def[name].CopyFrom(definition)
     return definitions
 

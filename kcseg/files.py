@@ -179,10 +179,14 @@ def read_json(path: Path, *, maximum_bytes: int = _TEXT_BYTES) -> Any:
 
 
 def sha256(*parts: Path | bytes) -> str:
-    """Return the hexadecimal SHA-256 of files and bytes in the order given."""
+    """Return the hexadecimal SHA-256 of files and bytes in the order given.
+
+    Raises:
+        InputError: as `read_bytes`.
+    """
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(part.read_bytes() if isinstance(part, Path) else part)
+        digest.update(read_bytes(part) if isinstance(part, Path) else part)
     return digest.hexdigest()
 
 

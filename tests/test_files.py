@@ -121,3 +121,9 @@ def test_a_file_is_renamed_or_it_is_told_why_not(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["b"] and (tmp_path / "b").read_text() == "new"
     with pytest.raises(InputError, match=r"cannot write .*/c: No such file"):
         rename(tmp_path / "a", tmp_path / "c")
+
+
+def test_a_pipe_is_not_waited_for_to_be_hashed(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="is not a file"):
+        sha256(tmp_path / "pipe")

@@ -18,6 +18,7 @@ from kcseg.files import read_json
 
 OTHER, PERSON, UNKNOWN = 0, 1, 2  # crowds are unknown: who of them is outlined is not said
 _SIDE_PX = (16, 8192)
+_MOST_TURNS = 20  # times around their picture: how long the outlines of an annotation may be together
 _MAXIMUM_BYTES = 2 << 30  # of annotations; those of 2017 take 450 MB
 
 
@@ -142,14 +143,17 @@ def _images_folder(folder: Path, split: str) -> Path:
 def _usable(annotation: dict[str, Any], height: int, width: int) -> bool:
     """Whether an annotation has an outline that can be drawn and meets its image."""
     try:
-        x, y, box_width, box_height = (float(number) for number in annotation["bbox"])
+        if not all(type(number) in (int, float) for number in annotation["bbox"]):
+            return False
+        x, y, box_width, box_height = annotation["bbox"]
         near = _near([x, x + box_width], width) and _near([y, y + box_height], height)
         meets = near and x < width and y < height and x + box_width > 0 and y + box_height > 0
         outline = annotation["segmentation"]
         if isinstance(outline, dict):
             # an RLE that does not cover its image leaves pixels undefined; COCO's own are never compressed
             counts = outline["counts"]
-            whole = isinstance(counts, list) and sum(counts) == height * width and min(counts) >= 0
+            whole = isinstance(counts, list) and all(type(count) is int and count >= 0 for count in counts)
+            whole = whole and sum(counts) == height * width
             return meets and whole and list(outline["size"]) == [height, width]
         if not all(isinstance(polygon, list) for polygon in outline):
             return False
@@ -158,6 +162,7 @@ def _usable(annotation: dict[str, Any], height: int, width: int) -> bool:
             meets
             and box_width * box_height > 0
             and bool(polygons)
+            and sum(map(_perimeter, polygons)) <= _MOST_TURNS * 2 * (height + width)
             and all(
                 one.ndim == 1
                 and len(one) >= 6
@@ -169,6 +174,12 @@ def _usable(annotation: dict[str, Any], height: int, width: int) -> bool:
         )
     except (KeyError, TypeError, ValueError, OverflowError):
         return False
+
+
+def _perimeter(polygon: np.ndarray) -> float:
+    """Return how far it is around a polygon, in px; pycocotools' memory grows with it."""
+    points = polygon.reshape(-1, 2)
+    return float(np.abs(points - np.roll(points, 1, axis=0)).sum())
 
 
 def _near(places: Sequence[float] | np.ndarray, side: int) -> bool:

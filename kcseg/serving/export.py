@@ -1,5 +1,6 @@
 """The trained members, their largest components and the median as one SavedModel: HU in, cortex out."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +19,8 @@ from kcseg.serving.graph import EnsembleGraph
 from kcseg.serving.manifest import Trained, manifest
 from kcseg.serving.warmup import write_warmup
 from kcseg.training.run import MODEL_NAME, Run, load_run
+
+_VERSION = re.compile("[1-9][0-9]{0,17}")  # TF Serving's are positive and of 64 bits
 
 
 def export_model(
@@ -130,7 +133,9 @@ def refuse_unfinished(run: Run) -> None:
 def versions(folder: Path) -> list[int]:
     """Return the versions of an exported model, lowest first."""
     return sorted(
-        int(path.parent.name) for path in folder.glob("*/saved_model.pb") if path.parent.name.isdigit()
+        int(path.parent.name)
+        for path in folder.glob("*/saved_model.pb")
+        if _VERSION.fullmatch(path.parent.name)
     )
 
 

@@ -63,8 +63,8 @@ class RestModel:
             raise self._unlike_tf_serving() from error
 
     def _request(self, method: str, path: str, body: object = None) -> Any:
-        try:
-            response = self._pool.request(method, f"{self._address}{path}", json=body)
+        try:  # redirected, images would go to an address that nobody named
+            response = self._pool.request(method, f"{self._address}{path}", json=body, redirect=False)
         except urllib3.exceptions.HTTPError as error:
             raise self._no_answer(error) from error
         try:

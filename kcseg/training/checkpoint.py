@@ -19,6 +19,8 @@ from kcseg.errors import InputError
 from kcseg.files import read_bytes, write
 from kcseg.network.unet import build_unet
 
+_MOST_GROUPS = 10_000  # in a file of weights; a network of 70 layers takes some 300
+
 
 @dataclass
 class TrainingState:
@@ -65,6 +67,11 @@ def arrays_in(content: bytes) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                 raise ValueError("it is compressed")
+            names = archive.namelist()
+            if len(set(names)) < len(names) or sum(one.file_size for one in archive.infolist()) > len(
+                content
+            ):
+                raise ValueError("arrays share a name or a place in it")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     except Exception as error:  # of foreign bytes, readers raise anything
@@ -103,7 +110,10 @@ def load_pretrained(path: Path, config: NetworkConfig) -> dict[str, np.ndarray]:
                 f"{path} was trained with another network: {layer} is {shape} here and {got} there; "
                 "pre-train with the same preset and configuration"
             )
-        start[variable.path] = found.pop(variable.path)
+        array = found.pop(variable.path)
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise InputError(f"{path} holds no finite numbers for {layer}; pre-train anew")
+        start[variable.path] = array
     if further := [name for name in found if not name.startswith("soft_mask/")]:
         layer = reprlib.repr(further[0].rsplit("/", 1)[0])
         raise InputError(
@@ -154,14 +164,20 @@ def load_weights(path: Path, network: keras.Model) -> None:
         ) from error
 
 
-def _groups(group: h5py.Group, depth: int = 0) -> Iterator[h5py.Group]:
+def _groups(file: h5py.Group) -> Iterator[h5py.Group]:
     """Yield a group and all below it, but none that is reached by a link."""
-    if depth > 32:
-        raise ValueError("groups within groups without end")
-    yield group
-    for name in group:
-        if isinstance(group.get(name, getlink=True), h5py.HardLink) and isinstance(group[name], h5py.Group):
-            yield from _groups(group[name], depth + 1)
+    ahead, seen = [file], 0
+    while ahead:
+        group = ahead.pop()
+        if (seen := seen + 1) > _MOST_GROUPS:  # a group may have many names, and itself below it
+            raise ValueError("groups within groups without end")
+        yield group
+        ahead += (
+            group[name]
+            for name in group
+            if isinstance(group.get(name, getlink=True), h5py.HardLink)
+            and isinstance(group[name], h5py.Group)
+        )
 
 
 def _count_arrays(group: h5py.Group) -> int:

@@ -196,6 +196,9 @@ class _Tuner(keras_tuner.Tuner):
     def save(self) -> None:
         """Do nothing: the oracle keeps its state by itself, and a tuner has none."""
 
+    def reload(self) -> None:
+        """Do nothing: `trials/<tuner>.json`, which makes keras-tuner read its own files back, is none of ours."""
+
     def report(self) -> None:
         """Tell the watcher how many trials have ended."""
         results = read_results(self._place)

@@ -106,6 +106,9 @@ def test_equal_generators_cut_equal_crops(write_coco):
         annotation(1, {"size": [80, 100], "counts": "5PeQ33"}, [0, 0, 5, 5]),
         annotation(1, square(1, 1, 5), None),
         annotation(1, "outline", [0, 0, 5, 5]),
+        annotation(1, square(1, 1, 5), ["1", "1", "5", "5"]),
+        annotation(1, [[0, 0, 100, 80] * 50], [0, 0, 100, 80]),
+        annotation(1, {"size": [80, 100], "counts": [8000.0]}, [0, 0, 5, 5]),
     ],
 )
 def test_annotations_that_cannot_be_drawn_are_counted(write_coco, bad):

@@ -122,3 +122,10 @@ def test_bfloat16_needs_the_images_of_the_run(challenge_run, tmp_path, ring_chal
         (tmp_path / "other" / "train-1" / kind / "0003.npy").unlink()
     with pytest.raises(InputError, match=r"other is not what these members were trained on"):
         export_run(challenge_run, ExportConfig(precision="bfloat16"), data=tmp_path / "other")
+
+
+def test_folders_that_are_no_versions_are_passed_over(tmp_path):
+    for name in ("1", "12", "0", "01", "²", "٣", "9" * 30, "v1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").touch()
+    assert versions(tmp_path) == [1, 12]

@@ -31,6 +31,8 @@ def stub():
                 time.sleep(answer)
                 return
             self.send_response(answer[0])
+            for header in answer[2:]:
+                self.send_header(*header)
             self.send_header("Content-Length", str(len(answer[1])))
             self.end_headers()
             self.wfile.write(answer[1].encode())
@@ -129,3 +131,11 @@ def test_float32_survive_json():
     values = np.random.default_rng(0).integers(0, 2**32, 20_000, np.uint32).view(np.float32)
     values = values[np.isfinite(values)]
     np.testing.assert_array_equal(np.array(json.loads(json.dumps(values.tolist())), np.float32), values)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_images_are_not_sent_on_to_where_a_server_points(stub, status):
+    stub.answers[:] = [METADATA, (status, "", ("Location", "/elsewhere"))]
+    with pytest.raises(InputError, match="does not answer like TF Serving"):
+        Ensemble.connect(stub.address).segment(IMAGE)
+    assert not any(path == "/elsewhere" for _, path in stub.asked)

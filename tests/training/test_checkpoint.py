@@ -1,3 +1,5 @@
+import copy
+import io
 import zipfile
 
 import h5py
@@ -7,7 +9,15 @@ import pytest
 from kcseg.config import NetworkConfig
 from kcseg.errors import InputError
 from kcseg.network.unet import build_unet
-from kcseg.training.checkpoint import TrainingState, load_state, load_weights, save_state
+from kcseg.training.checkpoint import (
+    TrainingState,
+    arrays_in,
+    load_pretrained,
+    load_state,
+    load_weights,
+    save_pretrained,
+    save_state,
+)
 
 
 @pytest.fixture
@@ -101,3 +111,48 @@ def test_weights_of_another_network_are_refused(tmp_path, network):
     build_unet(NetworkConfig(levels=2, filters=4), seed=0).save_weights(tmp_path / "a.weights.h5")
     with pytest.raises(InputError, match="cannot be loaded as weights of this network"):
         load_weights(tmp_path / "a.weights.h5", network)
+
+
+def test_arrays_that_share_a_name_or_a_place_are_refused(tmp_path):
+    content = io.BytesIO()
+    np.save(content, np.zeros(1000))
+    path = tmp_path / "twice.npz"
+    with zipfile.ZipFile(path, "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("a.npy", content.getvalue())
+        archive.writestr("a.npy", content.getvalue())
+    with pytest.raises(ValueError, match="share a name or a place"):
+        arrays_in(path.read_bytes())
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.npy", content.getvalue())
+        archive.filelist += [copy.copy(archive.filelist[0]) for _ in range(9)]
+        for number, entry in enumerate(archive.filelist):
+            entry.filename = f"{number}.npy"
+        archive.NameToInfo = {entry.filename: entry for entry in archive.filelist}
+    with pytest.raises(ValueError, match="share a name or a place"):
+        arrays_in(path.read_bytes())
+
+
+def test_groups_linked_to_each_other_are_not_walked_for_ever(tmp_path, network):
+    path = tmp_path / "model.weights.h5"
+    with h5py.File(path, "w") as file:
+        group = file.create_group("0")
+        for _ in range(40):  # two ways down at each level: 2^40 ways through
+            below = group.create_group("below")
+            group["again"] = below
+            group = below
+    with pytest.raises(InputError, match="without end"):
+        load_weights(path, network)
+
+
+@pytest.mark.parametrize(
+    "array", [np.full((3, 3, 1, 8), np.nan, np.float32), np.zeros((3, 3, 1, 8), np.int64)]
+)
+def test_pre_trained_weights_that_are_no_finite_numbers_are_refused(tmp_path, array):
+    config = NetworkConfig(levels=2, filters=8)
+    network = build_unet(config, seed=1)
+    save_pretrained(tmp_path / "whole.npz", network)
+    arrays = arrays_in((tmp_path / "whole.npz").read_bytes())
+    name = next(name for name, found in arrays.items() if found.shape == array.shape)
+    np.savez(tmp_path / "bad.npz", **{**arrays, name: array})
+    with pytest.raises(InputError, match="no finite numbers"):
+        load_pretrained(tmp_path / "bad.npz", config)

@@ -170,3 +170,10 @@ def test_other_settings_other_data_and_other_folders_are_refused(tmp_path, rings
 def test_searches_that_cannot_be_are_refused(search, changes):
     with pytest.raises(InputError):
         replace(search, **changes)
+
+
+def test_files_that_keras_tuner_would_read_back_are_not_looked_at(tmp_path, rings, search, untrained):
+    tune(tmp_path, rings, replace(search, trials=1))
+    for name in ("tuner0.json", "oracle.json", "trial_0/trial.json"):
+        (tmp_path / "trials" / name).write_text("not JSON, and read by nobody")
+    assert len(tune(tmp_path, rings, search)) == 2

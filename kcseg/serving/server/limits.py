@@ -14,6 +14,7 @@ RUNNING = 2  # one request is read or written while TensorFlow, which uses all c
 WAITING = 16
 STOP_S = 30.0  # for what is in flight when the server is told to stop
 
+_LEAST_SIDE = 16  # px: what the readers take at least
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -33,7 +34,9 @@ def check_shape(shape: Sequence[int]) -> None:
     Raises:
         Failure: INVALID_ARGUMENT.
     """
-    if any(side < 0 for side in shape) or math.prod(shape) > MAXIMUM_PIXELS:
+    # the deepest level keeps a pixel of an image, however small: one that is narrower than this costs as much
+    pixels = math.prod([*shape[:-2], *(max(side, _LEAST_SIDE) for side in shape[-2:])])
+    if any(side < 0 for side in shape) or pixels > MAXIMUM_PIXELS:
         raise invalid(
             f"Expected at most {MAXIMUM_PIXELS} pixels in a request, got shape {list(shape)}; send fewer images"
         )
@@ -50,5 +53,5 @@ def check_pngs(files: Sequence[bytes]) -> None:
         # a PNG begins with its signature and the header chunk: length, "IHDR", width, height
         if not file.startswith(_PNG) or len(file) < 24:
             raise invalid("Expected a PNG file as image_bytes")
-        pixels += math.prod(struct.unpack(">II", file[16:24]))
+        pixels += math.prod(max(side, _LEAST_SIDE) for side in struct.unpack(">II", file[16:24]))
     check_shape((pixels,))

@@ -44,8 +44,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 raise Failure(grpc.StatusCode.CANCELLED, "The client left")
             servable = self._model.servable(*_asked(request.model_spec))
             name = request.model_spec.signature_name or "serving_default"
+            signature, wanted = servable.signature(name), list(request.output_filter)
+            signature.check_names(request.inputs, wanted)  # before tensors nobody asked for are unfolded
             inputs = {name: read_tensor(tensor) for name, tensor in request.inputs.items()}
-            outputs = servable.signature(name)(inputs, list(request.output_filter))
+            outputs = signature(inputs, wanted)
             spec = model_pb2.ModelSpec(name=self._model.name, signature_name=name)
             spec.version.value = servable.version
             return predict_pb2.PredictResponse(

@@ -35,13 +35,18 @@ class Signature:
         Raises:
             Failure: inputs of other names, dtypes or ranks; an output it does not have; whatever the graph refuses.
         """
-        self._check_names(inputs, wanted)
+        self.check_names(inputs, wanted)
         with as_failure():
             tensors = {name: self._tensor(name, array) for name, array in inputs.items()}
             found = self._function(**tensors)
             return {name: found[name].numpy() for name in wanted or self.outputs}
 
-    def _check_names(self, inputs: Mapping[str, object], wanted: Collection[str]) -> None:
+    def check_names(self, inputs: Collection[str], wanted: Collection[str]) -> None:
+        """Refuse inputs or outputs that the signature does not have, or lacks.
+
+        Raises:
+            Failure: INVALID_ARGUMENT.
+        """
         extra, missing = sorted(set(inputs) - set(self.inputs)), sorted(set(self.inputs) - set(inputs))
         if extra or missing:
             raise invalid(

@@ -24,6 +24,8 @@ def test_what_fits_passes():
         (check_shape, (1, 2048, 2049)),
         (check_shape, (1 << 40, 1 << 40)),
         (check_shape, (-1, -1)),
+        (check_shape, (1 << 20, 1, 1)),
+        (check_pngs, [png_head(1, 1)] * (1 << 15)),
         (check_json, b"," * (MAXIMUM_COMMAS + 1)),
         (check_pngs, [png_head(2**32 - 1, 2**32 - 1)]),
         (check_pngs, [png_head(2048, 1024)] * 3),

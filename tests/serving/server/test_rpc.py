@@ -178,6 +178,16 @@ def test_one_value_stands_for_a_whole_image(stub):
     np.testing.assert_array_equal(tf.make_ndarray(short), tf.make_ndarray(whole))
 
 
+def test_tensors_nobody_asked_for_are_not_unfolded(stub, monkeypatch):
+    monkeypatch.setattr("kcseg.serving.server.rpc.read_tensor", None)  # fails where it is called
+    message = request()
+    message.inputs["more"].CopyFrom(tensor(1, 2048, 2048))
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Predict(message)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "Sent extra: {more}" in caught.value.details()
+
+
 def test_bytes_that_are_no_message_are_refused(channel, stub):
     raw = channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
     with pytest.raises(grpc.RpcError):

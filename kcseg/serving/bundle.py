@@ -45,7 +45,7 @@ class Bundle:
             raise InputError(
                 f"{self.folder / name} holds no weights of this network ({error}); install them anew"
             ) from error
-        for variable in network.variables:
+        for variable in network.weights:
             variable.assign(arrays[variable.path].astype(np.float32))
         return network
 
@@ -128,7 +128,7 @@ def _file_name(number: int) -> str:
 
 
 def _rounded(network: keras.Model, precision: str) -> dict[str, np.ndarray]:
-    arrays = {variable.path: keras.ops.convert_to_numpy(variable) for variable in network.variables}
+    arrays = {variable.path: keras.ops.convert_to_numpy(variable) for variable in network.weights}
     with np.errstate(
         over="ignore"
     ):  # what is beyond the precision becomes infinite, which the caller refuses

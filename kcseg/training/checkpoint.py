@@ -83,7 +83,8 @@ def arrays_in(content: bytes) -> dict[str, np.ndarray]:
 
 def save_pretrained(path: Path, network: keras.Model) -> None:
     """Write a network's weights by variable path, for other networks to start from."""
-    arrays = {variable.path: keras.ops.convert_to_numpy(variable) for variable in network.variables}
+    # not all its variables: dropout's seeds are counted up within a process, and are named otherwise each time
+    arrays = {variable.path: keras.ops.convert_to_numpy(variable) for variable in network.weights}
     write(path, lambda file: np.savez(file, **arrays))
 
 
@@ -100,7 +101,7 @@ def load_pretrained(path: Path, config: NetworkConfig) -> dict[str, np.ndarray]:
             f"{path} holds no pre-trained weights ({_reason(error)}); name what kcseg pretrain wrote"
         ) from error
     start = {}
-    for variable in build_unet(config, seed=0).variables:
+    for variable in build_unet(config, seed=0).weights:
         layer, shape = variable.path.rsplit("/", 1)[0], tuple(variable.shape)
         if layer == "soft_mask":
             continue

@@ -156,3 +156,14 @@ def test_pre_trained_weights_that_are_no_finite_numbers_are_refused(tmp_path, ar
     np.savez(tmp_path / "bad.npz", **{**arrays, name: array})
     with pytest.raises(InputError, match="no finite numbers"):
         load_pretrained(tmp_path / "bad.npz", config)
+
+
+def test_a_network_with_dropout_starts_from_pre_trained_weights(tmp_path):
+    config = NetworkConfig(levels=2, filters=2, dropout=0.1)
+    network = build_unet(config, seed=1)
+    save_pretrained(tmp_path / "pretrained.npz", network)
+    start = load_pretrained(tmp_path / "pretrained.npz", config)
+    expected = {weight.path: weight.numpy() for weight in network.weights if "soft_mask" not in weight.path}
+    assert start.keys() == expected.keys()
+    for path, array in expected.items():
+        np.testing.assert_array_equal(start[path], array)

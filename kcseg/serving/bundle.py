@@ -150,7 +150,7 @@ def _checked(folder: Path, name: str, card: dict[str, Any]) -> bytes:
 
 def _check_fit(arrays: dict[str, np.ndarray], network: keras.Model) -> None:
     """Raise a ValueError that names the first array that is missing, foreign, or not as the network needs it."""
-    wanted = {variable.path: tuple(variable.shape) for variable in network.variables}
+    wanted = {variable.path: tuple(variable.shape) for variable in network.weights}
     for path in sorted(wanted.keys() ^ arrays.keys()):
         raise ValueError(f"{path} is {'missing' if path in wanted else 'not of it'}")
     for path, shape in wanted.items():

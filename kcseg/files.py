@@ -170,10 +170,9 @@ def read_json(path: Path, *, maximum_bytes: int = _TEXT_BYTES) -> Any:
     Raises:
         InputError: as `read_bytes`, or it is no JSON.
     """
+    content = read_bytes(path, maximum_bytes=maximum_bytes)
     try:
-        return json.loads(read_bytes(path, maximum_bytes=maximum_bytes).decode("utf-8"))
-    except InputError:
-        raise
+        return json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # ValueError alone for numbers of thousands of digits
         raise InputError(f"{path} is not valid JSON ({error}); mend or delete it") from error
 

@@ -152,8 +152,8 @@ def _usable(annotation: dict[str, Any], height: int, width: int) -> bool:
         if isinstance(outline, dict):
             # an RLE that does not cover its image leaves pixels undefined; COCO's own are never compressed
             counts = outline["counts"]
-            whole = isinstance(counts, list) and all(type(count) is int and count >= 0 for count in counts)
-            whole = whole and sum(counts) == height * width
+            sound = isinstance(counts, list) and all(type(count) is int and count >= 0 for count in counts)
+            whole = sound and sum(counts) == height * width
             return meets and whole and list(outline["size"]) == [height, width]
         if not all(isinstance(polygon, list) for polygon in outline):
             return False

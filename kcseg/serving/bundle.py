@@ -14,7 +14,7 @@ from kcseg.errors import InputError
 from kcseg.files import read_bytes, read_json, sha256, write, write_json
 from kcseg.network.unet import build_unet
 from kcseg.serving.manifest import Trained, members_facts
-from kcseg.training.checkpoint import arrays_in
+from kcseg.training.checkpoint import arrays_in, weights_by_path
 
 FORMAT = "kcseg weights 1"
 PRECISIONS = ("float16", "float32")
@@ -128,7 +128,7 @@ def _file_name(number: int) -> str:
 
 
 def _rounded(network: keras.Model, precision: str) -> dict[str, np.ndarray]:
-    arrays = {variable.path: keras.ops.convert_to_numpy(variable) for variable in network.weights}
+    arrays = weights_by_path(network)
     with np.errstate(
         over="ignore"
     ):  # what is beyond the precision becomes infinite, which the caller refuses

@@ -65,12 +65,10 @@ def arrays_in(content: bytes) -> dict[str, np.ndarray]:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            members, names = archive.infolist(), set(archive.namelist())
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
                 raise ValueError("it is compressed")
-            names = archive.namelist()
-            if len(set(names)) < len(names) or sum(one.file_size for one in archive.infolist()) > len(
-                content
-            ):
+            if len(names) < len(members) or sum(member.file_size for member in members) > len(content):
                 raise ValueError("arrays share a name or a place in it")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
@@ -81,10 +79,17 @@ def arrays_in(content: bytes) -> dict[str, np.ndarray]:
     return found
 
 
+def weights_by_path(network: keras.Model) -> dict[str, np.ndarray]:
+    """Return a network's weights by variable path, under which another network of that configuration has them too.
+
+    Not all its variables: those of dropout's seeds are named otherwise in each network.
+    """
+    return {variable.path: keras.ops.convert_to_numpy(variable) for variable in network.weights}
+
+
 def save_pretrained(path: Path, network: keras.Model) -> None:
     """Write a network's weights by variable path, for other networks to start from."""
-    # not all its variables: dropout's seeds are counted up within a process, and are named otherwise each time
-    arrays = {variable.path: keras.ops.convert_to_numpy(variable) for variable in network.weights}
+    arrays = weights_by_path(network)
     write(path, lambda file: np.savez(file, **arrays))
 
 

@@ -34,8 +34,7 @@ def check_shape(shape: Sequence[int]) -> None:
     Raises:
         Failure: INVALID_ARGUMENT.
     """
-    # the deepest level keeps a pixel of an image, however small: one that is narrower than this costs as much
-    pixels = math.prod([*shape[:-2], *(max(side, _LEAST_SIDE) for side in shape[-2:])])
+    pixels = math.prod(shape[:-2]) * _cost_px(shape[-2:])
     if any(side < 0 for side in shape) or pixels > MAXIMUM_PIXELS:
         raise invalid(
             f"Expected at most {MAXIMUM_PIXELS} pixels in a request, got shape {list(shape)}; send fewer images"
@@ -53,5 +52,10 @@ def check_pngs(files: Sequence[bytes]) -> None:
         # a PNG begins with its signature and the header chunk: length, "IHDR", width, height
         if not file.startswith(_PNG) or len(file) < 24:
             raise invalid("Expected a PNG file as image_bytes")
-        pixels += math.prod(max(side, _LEAST_SIDE) for side in struct.unpack(">II", file[16:24]))
+        pixels += _cost_px(struct.unpack(">II", file[16:24]))
     check_shape((pixels,))
+
+
+def _cost_px(sides: Sequence[int]) -> int:
+    """Return the pixels an image costs: the deepest level keeps one, so that narrower ones than this cost as much."""
+    return math.prod(max(side, _LEAST_SIDE) for side in sides)

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 import keras
@@ -89,7 +89,7 @@ def weights_by_path(network: keras.Model) -> dict[str, np.ndarray]:
 
 def save_pretrained(path: Path, network: keras.Model) -> None:
     """Write a network's weights by variable path, for other networks to start from."""
-    arrays = weights_by_path(network)
+    arrays: dict[str, Any] = weights_by_path(network)  # NumPy's types would take them for its flag
     write(path, lambda file: np.savez(file, **arrays))
 
 

@@ -350,15 +350,21 @@ def _oracle(path: Path):
 
 
 def saved_model_samples() -> list[bytes]:
+    return [saved(lambda path: _save_model(path.parent), "saved_model.pb")]
+
+
+def index_samples() -> list[bytes]:
+    return [saved(lambda path: _save_model(path.parents[1]), "variables/variables.index")]
+
+
+def _save_model(folder: Path) -> None:
     import tensorflow as tf
 
     from kcseg.config import EXPORT
     from kcseg.serving.graph import EnsembleGraph
 
     graph = EnsembleGraph([network()], QUICK, EXPORT)
-    with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(graph, folder, signatures=graph.signatures)
-        return [(Path(folder) / "saved_model.pb").read_bytes()]
+    tf.saved_model.save(graph, str(folder), signatures=graph.signatures)
 
 
 # Reading
@@ -449,9 +455,25 @@ def read_search(path: Path) -> None:
 
 
 def read_saved_model(path: Path) -> None:
-    from kcseg.serving.stock import refuse_foreign_operations
+    """Check a graph beside sound variables."""
+    _check_model(path, "saved_model.pb")
 
-    refuse_foreign_operations(path.parent)
+
+def read_index(path: Path) -> None:
+    """Check variables whose index is broken, below a sound graph."""
+    _check_model(path, "variables/variables.index")
+
+
+def _check_model(path: Path, name: str) -> None:
+    """Check an otherwise sound model that has this file in the place of `name`."""
+    from kcseg.serving.stock import checked_copy
+
+    model = path.parent / "model"
+    if not model.exists():
+        _save_model(model)
+    shutil.copyfile(path, model / name)
+    with checked_copy(model):
+        pass
 
 
 READERS = {
@@ -469,6 +491,7 @@ READERS = {
     "pre-trained weights": Reader("pretrained.npz", pretrained_samples, broken_zip, read_pretrained),
     "member's weights": Reader("member.weights.h5", weights_samples, broken, read_weights),
     "search state": Reader("state.json", search_samples, broken_json, read_search),
+    "variables' index": Reader("variables.index", index_samples, broken, read_index),
     "saved model": Reader("saved_model.pb", saved_model_samples, broken, read_saved_model),
 }
 

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import UnionType
 from typing import Any, BinaryIO
 
 from kcseg.errors import InputError
@@ -175,6 +176,21 @@ def read_json(path: Path, *, maximum_bytes: int = _TEXT_BYTES) -> Any:
         return json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # ValueError alone for numbers of thousands of digits
         raise InputError(f"{path} is not valid JSON ({error}); mend or delete it") from error
+
+
+def read_facts(path: Path, **kinds: type | UnionType) -> dict[str, Any]:
+    """Read a JSON object that says at least what `kinds` names, as values of those types.
+
+    Raises:
+        InputError: as `read_json`, or it says less, or otherwise.
+    """
+    facts = read_json(path)
+    for name, kind in kinds.items():
+        if not isinstance(facts, dict) or name not in facts or not isinstance(facts[name], kind):
+            raise InputError(
+                f"{path} does not say '{name}' as kcseg writes it; restore the file, or start anew"
+            )
+    return facts
 
 
 def sha256(*parts: Path | bytes) -> str:

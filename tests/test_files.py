@@ -11,6 +11,7 @@ from kcseg.files import (
     atomic_path,
     locked,
     read_csv,
+    read_facts,
     read_json,
     remove_leftovers,
     rename,
@@ -127,3 +128,14 @@ def test_a_pipe_is_not_waited_for_to_be_hashed(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="is not a file"):
         sha256(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"images": "3", "sha256": "a"}', '{"images": 3, "sha256": null}', "3"]
+)
+def test_facts_that_are_not_stated_or_of_another_type_are_named(tmp_path, content):
+    (tmp_path / "data.json").write_text('{"images": 3, "sha256": "a", "more": 1}')
+    assert read_facts(tmp_path / "data.json", images=int, sha256=str | None)["more"] == 1
+    (tmp_path / "data.json").write_text(content)
+    with pytest.raises(InputError, match=r"data.json does not say '(images|sha256)'"):
+        read_facts(tmp_path / "data.json", images=int, sha256=str)

@@ -10,7 +10,7 @@ import numpy as np
 
 from kcseg.data.formats import read_image, read_mask
 from kcseg.data.image import Image, Mask, resample, resample_mask, same_spacing
-from kcseg.data.listing import list_images, list_masks, pairing_faults
+from kcseg.data.listing import list_images, list_masks, pairing_faults, refuse_link_out
 from kcseg.errors import InputError
 from kcseg.files import read_json, sha256
 
@@ -72,8 +72,7 @@ def find_batches(folder: Path) -> dict[str, Path]:
     for name, path in found.items():
         if not name.startswith(("train", "test")):
             raise InputError(f"expected batches named train… or test… in {folder}, got {name}; rename it")
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise InputError(f"{path} is a link out of {folder}; copy the batch there")
+        refuse_link_out(path, folder)
     return found
 
 
@@ -105,11 +104,12 @@ def read_truth(folder: Path, ids: tuple[str, ...]) -> tuple[np.ndarray, ...] | N
     For scoring only: `Batch` does not carry it, so training cannot see it.
 
     Raises:
-        InputError: an id without truth, or a file that cannot be read.
+        InputError: an id without truth, a file that cannot be read, or a link out of the folder.
     """
     folder = Path(folder)
     if not (folder / "truth").is_dir():
         return None
+    refuse_link_out(folder / "truth", folder)
     paths, truth, hu_offset = list_images(folder), list_masks(folder / "truth"), stated_hu_offset(folder)
     for name in ids:
         if name not in truth or name not in paths:
@@ -191,11 +191,12 @@ def stated_hu_offset(folder: Path) -> int | None:
     """Return what `batch.json` says is added to PNG values to get HU; None without that file or entry.
 
     Raises:
-        InputError: the entry is no whole number.
+        InputError: the entry is no whole number, or the file a link out of the folder.
     """
     path = Path(folder) / "batch.json"
     if not path.exists():
         return None
+    refuse_link_out(path, folder)
     settings = read_json(path)
     offset = settings.get("hu_offset") if isinstance(settings, dict) else settings
     if offset is not None and (type(offset) is not int or abs(offset) > 65536):

@@ -1,5 +1,6 @@
 """COCO persons: square grey crops and their masks, read from disk one at a time."""
 
+import io
 import os
 import reprlib
 from collections import Counter, defaultdict
@@ -14,12 +15,13 @@ from pycocotools import mask as coco_mask
 
 from kcseg.config import PretrainingConfig
 from kcseg.errors import InputError
-from kcseg.files import read_json
+from kcseg.files import read_bytes, read_json
 
 OTHER, PERSON, UNKNOWN = 0, 1, 2  # crowds are unknown: who of them is outlined is not said
 _SIDE_PX = (16, 8192)
 _MOST_TURNS = 20  # times around their picture: how long the outlines of an annotation may be together
 _MAXIMUM_BYTES = 2 << 30  # of annotations; those of 2017 take 450 MB
+_MAXIMUM_PICTURE_BYTES = 64 << 20  # those of 2017 take at most 1 MB
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,9 @@ def _near(places: Sequence[float] | np.ndarray, side: int) -> bool:
 
 
 def _read_grey(picture: Picture) -> PIL.Image.Image:
-    with PIL.Image.open(picture.path, formats=("JPEG", "PNG")) as file:
+    # from memory, where a part that claims to be larger than the file asks for no more than there is
+    content = io.BytesIO(read_bytes(picture.path, maximum_bytes=_MAXIMUM_PICTURE_BYTES))
+    with PIL.Image.open(content, formats=("JPEG", "PNG")) as file:
         if file.size != (picture.width, picture.height):
             raise ValueError("another size than the annotations say")
         return file.convert("L")

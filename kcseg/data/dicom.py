@@ -74,6 +74,12 @@ def read_dicom(path: Path) -> tuple[np.ndarray, tuple[float, float]]:
             f"{path} lacks {', '.join(missing)}; export the slice again from the original series"
         )
     check_size(path, (dataset.Rows, dataset.Columns))
+    # what is there instead is not told: in a damaged file it may be anything, names among them
+    if dataset.get("SamplesPerPixel") != 1 or dataset.get("BitsAllocated") not in (8, 16, 32):
+        raise InputError(
+            f"expected one value of 8, 16 or 32 bits a pixel in {path}, got others; "
+            "export the slice again from the original series"
+        )
     row_step, column_step = _picture_steps(path, dataset.ImageOrientationPatient)
     hu = dataset.pixel_array * float(dataset.RescaleSlope) + float(dataset.RescaleIntercept)
     height_mm, width_mm = (float(size) for size in dataset.PixelSpacing)

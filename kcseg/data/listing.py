@@ -61,14 +61,32 @@ def pairing_faults(
     ]
 
 
+def refuse_link_out(path: Path, within: Path) -> None:
+    """Refuse a file or folder that lies elsewhere than in `within`.
+
+    Raises:
+        InputError: it does.
+    """
+    if _leads_out(path, os.path.realpath(within)):
+        raise InputError(_link_out(path, within))
+
+
+def _leads_out(path: Path, root: str) -> bool:
+    return not Path(os.path.realpath(path)).is_relative_to(root)
+
+
+def _link_out(path: Path, within: Path) -> str:
+    return f"{path} is a link out of {within}; copy what it leads to there"
+
+
 def _scan(folder: Path, within: Path, accepts: Callable[[Path], bool], expected: str) -> Listing:
     files: dict[str, Path] = {}
     faults = []
     root = os.path.realpath(within)
     for path in _entries(folder):
         name = identifier(path)
-        if not Path(os.path.realpath(path)).is_relative_to(root):
-            faults.append(f"{path} is a link out of {within}; copy the file there")
+        if _leads_out(path, root):
+            faults.append(_link_out(path, within))
         elif not accepts(path):
             faults.append(f"expected {expected}, got {path}; convert it or move it away")
         elif name in files:

@@ -8,7 +8,6 @@ import numpy as np
 from kcseg.data.batch import Batch
 from kcseg.data.window import window
 from kcseg.errors import InputError
-from kcseg.files import read_json
 from kcseg.training.run import Run
 
 
@@ -49,8 +48,7 @@ def _held_out(run: Run, batch: Batch) -> dict[int, list[str]]:
         raise InputError(
             f"these are not the images and masks {run.folder} was trained on; name that folder with --data"
         )
-    folds = read_json(run.folder / "folds.json")
-    held_out = {number: folds[f"member-{number}"] for number in range(1, run.config.ensemble.folds + 1)}
+    held_out = {number: ids for number, ids in run.held_out().items() if number <= run.config.ensemble.folds}
     if sorted(name for ids in held_out.values() for name in ids) != sorted(batch.ids):
         raise InputError(
             f"the fold members of {run.folder} do not hold out every training image once; "

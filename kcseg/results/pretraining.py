@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from kcseg.config import Config, to_json
 from kcseg.data.coco import PERSON, UNKNOWN, CocoPersons
-from kcseg.files import read_json
+from kcseg.files import read_facts
 from kcseg.results.figures import PREDICTION, REFERENCE, save_figure, tint, training_figure
 from kcseg.results.report import write_report
 from kcseg.training.fit import read_history
@@ -26,7 +26,9 @@ def report_pretraining(folder: Path, config: Config, persons: CocoPersons) -> Pa
     figures = folder / "figures"
     save_figure(figures / "crops.png", crops_figure(crops))
     save_figure(figures / "training.png", training_figure({"COCO persons": read_history(folder)}))
-    result = read_json(folder / "result.json")
+    result = read_facts(
+        folder / "result.json", skipped=dict, images=dict, validation_dice=float, best_epoch=int, sha256=str
+    )
     skipped = {
         reason: count for split in result["skipped"].values() for reason, count in split.items() if count
     }

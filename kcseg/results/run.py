@@ -10,7 +10,6 @@ from kcseg.config import to_json
 from kcseg.data.batch import Batch, evenly, read_batch, read_truth, stated_hu_offset, test_batches
 from kcseg.data.listing import list_images
 from kcseg.data.simulation.challenge import is_simulated
-from kcseg.files import read_json
 from kcseg.results.evaluation import Evaluation, evaluate, write_scores
 from kcseg.results.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
 from kcseg.results.predictions import predict_files
@@ -132,8 +131,7 @@ def _facts(run: Run, challenge: Path, test: Batch | None) -> dict[str, str]:
 
 def _member_rows(run: Run) -> list[dict[str, object]]:
     images = run.training_data()["images"]
-    folds = read_json(run.folder / "folds.json")
     return [
-        {"name": name, "images": images - len(held_out), **read_json(run.folder / name / "member.json")}
-        for name, held_out in folds.items()
+        {"name": f"member-{number}", "images": images - len(ids), **run.member_facts(number)}
+        for number, ids in run.held_out().items()
     ]

@@ -116,14 +116,22 @@ def starts_sentence(rows: Sequence[Mapping[str, float]]) -> str:
     """Say in one sentence what came out."""
     ours, theirs = (np.array([row[f"steps_{name}"] for row in rows]) for name in ("pretrained", "random"))
     finals = [np.mean([row[f"final_dice_{name}"] for row in rows]) for name in ("pretrained", "random")]
-    reached = [
-        f"{steps.mean():.0f} steps ({steps.min():.0f} to {steps.max():.0f})" for steps in (ours, theirs)
-    ]
     return (
-        f"From pre-trained weights {_SHARE:.0%} of the random start's final Dice is reached after {reached[0]}, from "
-        f"random ones after {reached[1]}; sooner in {(ours < theirs).sum()} of {len(rows)} seeds. Final Dice "
+        f"From pre-trained weights {_SHARE:.0%} of the random start's final Dice is reached {_told(ours)}, from "
+        f"random ones {_told(theirs)}; sooner in {(ours < theirs).sum()} of {len(rows)} seeds. Final Dice "
         f"{finals[0]:.3f} and {finals[1]:.3f}."
     )
+
+
+def _told(steps: np.ndarray) -> str:
+    """Say after how many steps, and in how many seeds never."""
+    reached = steps[np.isfinite(steps)]
+    if not reached.size:
+        return "in no seed"
+    never = (
+        f"; never in {len(steps) - len(reached)} of {len(steps)} seeds" if len(reached) < len(steps) else ""
+    )
+    return f"after {reached.mean():.0f} steps ({reached.min():.0f} to {reached.max():.0f}{never})"
 
 
 def start_cells(rows: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
@@ -132,6 +140,8 @@ def start_cells(rows: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
 
 
 def _cell(value: float) -> str:
+    if not np.isfinite(value):
+        return "never"
     return str(value) if isinstance(value, int) else f"{value:.3f}" if value <= 1 else f"{value:.0f}"
 
 

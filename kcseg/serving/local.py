@@ -12,12 +12,17 @@ from kcseg.serving.bundle import is_bundle, load_bundle
 from kcseg.serving.export import versions
 from kcseg.serving.graph import EnsembleGraph
 from kcseg.serving.runner import Model, check_signatures
-from kcseg.serving.stock import refuse_foreign_operations
+from kcseg.serving.stock import checked_copy
 from kcseg.training.run import MODEL_NAME
 
 
 class LocalModel:
-    """A SavedModel that `kcseg export` wrote, in this process's memory."""
+    """A SavedModel that `kcseg export` wrote, in this process's memory.
+
+    Attributes:
+        definitions: what the file says of its signatures, a SignatureDef by name.
+        signatures: the functions by name.
+    """
 
     def __init__(self, folder: Path):
         """Load one version.
@@ -25,10 +30,14 @@ class LocalModel:
         Raises:
             InputError: it cannot be read, is not an exported ensemble, or could do more than compute.
         """
-        refuse_foreign_operations(folder)
         try:
-            self._model = tf.saved_model.load(str(folder))  # kept: it holds the variables the signatures use
+            with checked_copy(folder) as (copy, self.definitions):
+                self._model = tf.saved_model.load(
+                    str(copy)
+                )  # kept: it holds the variables the signatures use
             self.signatures = dict(self._model.signatures)
+        except InputError:  # a ValueError that says it already
+            raise
         except (OSError, ValueError, KeyError, RuntimeError, AttributeError, tf.errors.OpError) as error:
             raise InputError(
                 f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"

@@ -1,6 +1,7 @@
 """A served ensemble, asked over TF Serving's REST API; needs neither TensorFlow nor gRPC."""
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,8 +10,9 @@ import urllib3
 
 from kcseg.errors import InputError
 from kcseg.serving.address import Address
-from kcseg.serving.runner import OUTPUTS, check_signatures
+from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures
 
+_PART_BYTES = 1 << 16
 # five attempts at most, the last after about three seconds of waiting; a request cut off is sent once more
 _RETRIES = urllib3.Retry(
     total=4,
@@ -59,16 +61,19 @@ class RestModel:
                 name: np.array(outputs[name], np.uint8 if name == "mask" else np.float32)
                 for name in OUTPUTS[signature]
             }
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._unlike_tf_serving() from error
 
     def _request(self, method: str, path: str, body: object = None) -> Any:
         try:  # redirected, images would go to an address that nobody named
-            response = self._pool.request(method, f"{self._address}{path}", json=body, redirect=False)
+            response = self._pool.request(
+                method, f"{self._address}{path}", json=body, redirect=False, preload_content=False
+            )
+            content = self._content(response)
         except urllib3.exceptions.HTTPError as error:
             raise self._no_answer(error) from error
         try:
-            answer = json.loads(response.data)
+            answer = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise self._unlike_tf_serving() from error
         if response.status == 200:
@@ -77,12 +82,29 @@ class RestModel:
             raise self._unlike_tf_serving()
         raise InputError(_refusal(self._address, response.status, str(answer["error"])))
 
+    def _content(self, response: urllib3.BaseHTTPResponse) -> bytearray:
+        """Read an answer that neither grows nor trickles for ever."""
+        content, end = bytearray(), time.monotonic() + self._timeout_s
+        while part := response.read1(_PART_BYTES, decode_content=False):
+            content += part
+            if len(content) > ANSWER_BYTES:
+                raise InputError(
+                    f"{self._address} answers with more than {ANSWER_BYTES >> 20} MiB; send fewer images"
+                )
+            if time.monotonic() > end:
+                raise self._too_slow()
+        response.release_conn()
+        return content
+
+    def _too_slow(self) -> InputError:
+        return InputError(
+            f"{self._address} did not answer within {self._timeout_s:g} s; send fewer images, or wait longer"
+        )
+
     def _no_answer(self, error: urllib3.exceptions.HTTPError) -> InputError:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
-            return InputError(
-                f"{self._address} did not answer within {self._timeout_s:g} s; send fewer images, or wait longer"
-            )
+            return self._too_slow()
         return InputError(
             f"nobody answers at {self._address} ({reason}); check the address, and that the server runs"
         )

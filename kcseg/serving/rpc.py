@@ -4,16 +4,18 @@ The official messages import TensorFlow as a whole; where that is too much, ask 
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from kcseg.errors import InputError
 from kcseg.serving.address import Address
-from kcseg.serving.runner import OUTPUTS, check_signatures
+from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures
 
 try:
     from tensorflow_serving.apis import (
@@ -39,7 +41,7 @@ _SERVICE = {"name": [{"service": "tensorflow.serving.PredictionService"}], "retr
 _OPTIONS = (
     ("grpc.service_config", json.dumps({"methodConfig": [_SERVICE]})),
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", ANSWER_BYTES),
     ("grpc.per_rpc_retry_buffer_size", 256 << 20),  # a request larger than this buffer is not sent again
     ("grpc.enable_http_proxy", 0),  # images go to the address given and nowhere else, as over REST
 )
@@ -62,7 +64,12 @@ class RpcModel:
         )
         answer = self._call(self._stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(signatures)
+        try:
+            answer.metadata["signature_def"].Unpack(signatures)
+        except DecodeError as error:
+            raise InputError(
+                f"{address} does not answer like TF Serving ({error}); check the address"
+            ) from error
         check_signatures(
             address, {name: signature.outputs for name, signature in signatures.signature_def.items()}
         )
@@ -73,8 +80,8 @@ class RpcModel:
         request.inputs["image"].CopyFrom(tf.make_tensor_proto(images))
         outputs = self._call(self._stub.Predict, request).outputs
         try:
-            return {name: tf.make_ndarray(outputs[name]) for name in OUTPUTS[signature]}
-        except (TypeError, ValueError) as error:
+            return {name: _array(outputs[name]) for name in OUTPUTS[signature]}
+        except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise InputError(
                 f"{self._address} answers {signature} with unusable tensors ({error})"
             ) from error
@@ -90,6 +97,14 @@ class RpcModel:
             return method(request, timeout=self._timeout_s)
         except grpc.RpcError as error:
             raise InputError(_refusal(self._address, self._timeout_s, error)) from error
+
+
+def _array(tensor: Any) -> np.ndarray:
+    # one value may stand for a tensor of any size
+    shape = [dimension.size for dimension in tensor.tensor_shape.dim]
+    if math.prod(shape) > ANSWER_BYTES // 4:
+        raise ValueError(f"of shape {shape}")
+    return tf.make_ndarray(tensor)
 
 
 def _channel(address: Address) -> grpc.Channel:

@@ -14,6 +14,9 @@ from kcseg.errors import InputError
 OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"serving_default": ("mask", "probability", "disagreement"), "members": ("soft_masks",)}
 )
+ANSWER_BYTES = (
+    1 << 30
+)  # the largest answer taken: an image of 2048 x 2048, as JSON, by ten members (our choice)
 REQUEST_PIXELS = 1 << 20  # a request to a server: 28 crops of 192 x 192, about 20 MiB as JSON (our choice)
 
 
@@ -156,12 +159,16 @@ def check_signatures(where: object, found: Mapping[str, Collection[str]]) -> Non
 
 
 def _check_answer(signature: str, answer: Mapping[str, np.ndarray], asked: tuple[int, ...]) -> None:
+    """Refuse what no exported ensemble answers, whatever the images: it gives numbers from 0 to 1 even for NaN."""
     for name in OUTPUTS[signature]:
         shape = answer[name].shape
         if (shape[:1], shape[-2:]) != (asked[:1], asked[-2:]):
             raise InputError(
                 f"the model answers images of shape {asked} with {name} of shape {shape}; export it anew"
             )
+        values = answer[name]
+        if values.dtype.kind not in "buf" or not np.all((values >= 0) & (values <= 1)):  # NaN is neither
+            raise InputError(f"the model answers with {name} outside of 0 to 1; export it anew")
 
 
 def _as_images(images_hu: np.ndarray) -> np.ndarray:

@@ -1,14 +1,19 @@
 """What an exported ensemble may consist of, and the refusal of a SavedModel that could do more than compute."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
 from kcseg.errors import InputError
-from kcseg.files import read_bytes
+from kcseg.files import read_bytes, write
 
 # All of them are in stock TensorFlow and TF Serving; none runs Python, and none reads or writes a file.
 STOCK = {
@@ -26,42 +31,57 @@ STOCK = {
 # By these a SavedModel saves and restores itself. They reach files, so that no function we call may lead to them.
 SAVING = "SaveV2 RestoreV2 MergeV2Checkpoints ShardedFilename StringJoin Select StaticRegexFullMatch"
 
+_FILES = ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001")
 _STOCK = frozenset(" ".join(STOCK.values()).split())
 _SAVING = frozenset(SAVING.split())
 _OBJECTS = ("user_object", "function", "bare_concrete_function", "variable")
 _WRAPPERS = ("_generic_user_object", "signature_map", "trackable_list_wrapper", "trackable_dict_wrapper")
 
 
-def refuse_foreign_operations(folder: Path) -> None:
-    """Hold a SavedModel against the list above, before TensorFlow sees it.
+@contextmanager
+def checked_copy(folder: Path) -> Iterator[tuple[Path, Mapping[str, SignatureDef]]]:
+    """Yield a copy of a SavedModel that TensorFlow may load, and the definitions of its signatures.
 
-    It does not say that the model is any good, or that it ends: only that it cannot run code or touch files.
+    Its graph was held against the list above, and its variables take no more memory than their file. It is a copy,
+    so that nobody can change it in between. That the model is any good, or that it ends, nobody says: only that it
+    cannot run code or touch files.
 
     Args:
-        folder: one version, which holds `saved_model.pb`.
+        folder: one version, as `kcseg export` writes it.
 
     Raises:
-        InputError: the file cannot be read, or has in it what no export has.
+        InputError: a file cannot be read, or has in it what no export has.
     """
-    for found in _foreign(read_saved_model(folder)):
-        raise InputError(
-            f"{folder / 'saved_model.pb'} holds {found[:200]!r}, which no export of kcseg does, and is not run; "
-            "export it anew"
-        )
+    with TemporaryDirectory(prefix="kcseg-") as place:
+        copy = Path(place)
+        try:
+            for name in _FILES:
+                write(copy / name, read_bytes(folder / name))
+            saved = saved_model_pb2.SavedModel.FromString((copy / _FILES[0]).read_bytes())
+            needed = _variable_bytes(copy / "variables" / "variables")
+        except (InputError, DecodeError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
+            raise InputError(
+                f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"
+            ) from error
+        if needed > (copy / _FILES[2]).stat().st_size:
+            raise InputError(f"{folder / _FILES[2]} is shorter than its index says; export it anew")
+        for found in _foreign(saved):
+            raise InputError(
+                f"{folder / _FILES[0]} holds {found[:200]!r}, which no export of kcseg does, and is not run; "
+                "export it anew"
+            )
+        yield copy, saved.meta_graphs[0].signature_def
 
 
-def read_saved_model(folder: Path) -> saved_model_pb2.SavedModel:
-    """Read what a SavedModel consists of, without loading it.
-
-    Raises:
-        InputError: the file is missing, too large, or none.
-    """
-    try:
-        return saved_model_pb2.SavedModel.FromString(read_bytes(folder / "saved_model.pb"))
-    except (InputError, DecodeError) as error:
-        raise InputError(
-            f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"
-        ) from error
+def _variable_bytes(prefix: Path) -> int:
+    """Return the memory that variables take, by their index."""
+    checkpoint = tf.train.load_checkpoint(str(prefix))
+    kinds = checkpoint.get_variable_to_dtype_map()
+    return sum(
+        math.prod(shape) * kinds[name].size
+        for name, shape in checkpoint.get_variable_to_shape_map().items()
+        if kinds[name] != tf.string  # the names of the objects, a scalar, as long as the file says
+    )
 
 
 def _foreign(saved: saved_model_pb2.SavedModel) -> Iterable[str]:
@@ -74,6 +94,10 @@ def _foreign(saved: saved_model_pb2.SavedModel) -> Iterable[str]:
     bodies = {function.signature.name: function.node_def for function in graph.library.function}
     for nodes in (graph.node, *bodies.values()):
         yield from sorted({node.op for node in nodes} - _STOCK - _SAVING)
+    # by these attributes TensorFlow puts one function in the place of another that is called
+    attributes = {key for function in graph.library.function for key in function.attr}
+    attributes |= {key for nodes in (graph.node, *bodies.values()) for node in nodes for key in node.attr}
+    yield from sorted(key for key in attributes if key.startswith("api_"))
     if graph.library.gradient or graph.library.registered_gradients:
         yield "gradients"
     yield from _foreign_objects(objects)

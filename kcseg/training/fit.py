@@ -75,8 +75,17 @@ def fit_network(
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
-    """Return the rows of logs, one per finished epoch, that `fit_network` wrote to `history.csv`."""
-    return [{name: float(value) for name, value in row.items()} for row in read_csv(folder / "history.csv")]
+    """Return the rows of logs, one per finished epoch, that `fit_network` wrote to `history.csv`.
+
+    Raises:
+        InputError: the file is missing, or holds anything but numbers.
+    """
+    path = folder / "history.csv"
+    rows = read_csv(path)
+    try:
+        return [{name: float(value) for name, value in row.items()} for row in rows]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path} is no table of numbers ({error}); restore it, or train anew") from error
 
 
 def compiled_network(config: Config, steps_per_epoch: int, seed: int) -> keras.Model:

@@ -14,7 +14,17 @@ from kcseg.data.batch import Batch
 from kcseg.data.folds import random_folds
 from kcseg.data.simulation.challenge import is_simulated
 from kcseg.errors import InputError
-from kcseg.files import holds_others, locked, read_bytes, read_json, remove, sha256, write, write_json
+from kcseg.files import (
+    holds_others,
+    locked,
+    read_bytes,
+    read_facts,
+    read_json,
+    remove,
+    sha256,
+    write,
+    write_json,
+)
 from kcseg.network.unet import build_unet
 from kcseg.training.checkpoint import load_pretrained, load_weights
 
@@ -56,11 +66,18 @@ class Run:
 
     def member_facts(self, number: int) -> dict[str, Any]:
         """What training says of a finished member: `validation_dice`, `sha256` of its weights, and how far it went."""
-        return read_json(self.member_folder(number) / "member.json")
+        path = self.member_folder(number) / "member.json"
+        return read_facts(path, validation_dice=float | None, sha256=str)
 
     def training_data(self) -> dict[str, Any]:
         """What the run was trained on: the number of `images`, and their fingerprint `sha256`."""
-        return read_json(self.folder / "data.json")
+        return read_facts(self.folder / "data.json", images=int, sha256=str)
+
+    def held_out(self) -> dict[int, list[str]]:
+        """Ids each member held out, by its number; none for a full member."""
+        names = {number: self.member_folder(number).name for number in self.config.member_numbers}
+        folds = read_facts(self.folder / "folds.json", **dict.fromkeys(names.values(), list))
+        return {number: folds[name] for number, name in names.items()}
 
     def missing_members(self) -> list[int]:
         """Numbers of the members that are not finished."""

@@ -115,12 +115,15 @@ def read_result(folder: Path) -> TrialResult:
         InputError: there is no result, or a damaged one.
     """
     path = folder / "result.json"
+    stated = read_json(path)
     try:
-        return TrialResult(**read_json(path))
-    except TypeError as error:
+        result = TrialResult(**stated)
+        int(result.trial)  # trials are put in order by it
+    except (TypeError, ValueError) as error:
         raise InputError(
             f"{path} is no result of a trial ({error}); delete it to repeat the trial"
         ) from error
+    return result
 
 
 def milliseconds_per_image(network: keras.Model, size: tuple[int, int]) -> float:

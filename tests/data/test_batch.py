@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +179,15 @@ def test_formats_may_be_mixed(challenge):
     (folder / "masks" / "0001.npy").unlink()
     write_mask(folder / "masks" / "0001.png", mask)
     np.testing.assert_array_equal(read_batch(folder).masks[1], mask)
+
+
+@pytest.mark.parametrize("name", ["truth", "batch.json"])
+def test_truth_and_settings_that_lie_elsewhere_are_refused(challenge, tmp_path_factory, name):
+    batch, elsewhere = challenge / "test", tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "truth").mkdir()
+    (elsewhere / "batch.json").write_text('{"hu_offset": -1000}')
+    if (batch / "truth").exists():
+        shutil.rmtree(batch / "truth")
+    (batch / name).symlink_to(elsewhere / name)
+    read = {"truth": lambda folder: read_truth(folder, ()), "batch.json": stated_hu_offset}[name]
+    assert f"{name} is a link out of" in refusal(read, batch)

@@ -341,6 +341,9 @@ def test_dicom_is_known_by_its_mark_where_the_name_says_nothing(tmp_path, hu):
         ({"PixelSpacing": [0.0, 1.0]}, "0.1 to 5.0 mm"),
         ({"Rows": 5000}, "16 to 4096"),
         ({"PixelData": bytes(10)}, "truncated"),
+        ({"SamplesPerPixel": 3}, "one value of 8, 16 or 32 bits a pixel"),
+        ({"SamplesPerPixel": None}, "one value of 8, 16 or 32 bits a pixel"),
+        ({"BitsAllocated": 64}, "one value of 8, 16 or 32 bits a pixel"),
         ({"encoding": DeflatedExplicitVRLittleEndian}, "gdcmconv --raw"),
     ],
 )

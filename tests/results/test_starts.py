@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kcseg.results.starts import start_rows, starts_figure, starts_sentence, steps_to_reach
+from kcseg.results.starts import start_cells, start_rows, starts_figure, starts_sentence, steps_to_reach
 from kcseg.training.starts import PRETRAINED, RANDOM
 
 
@@ -29,6 +29,13 @@ def test_both_starts_are_held_against_the_random_ones_final_dice():
 def test_the_sentence_counts_the_seeds():
     histories = {PRETRAINED: [history(0.8, 0.8), history(0.1, 0.8)], RANDOM: [history(0.4, 0.8)] * 2}
     assert "sooner in 1 of 2 seeds" in starts_sentence(start_rows(histories))
+
+
+def test_what_is_never_reached_is_said_in_words():
+    rows = start_rows({PRETRAINED: [history(0.8, 0.8), history(0.1, 0.1)], RANDOM: [history(0.4, 0.8)] * 2})
+    assert "is reached after 10 steps (10 to 10; never in 1 of 2 seeds), from" in starts_sentence(rows)
+    assert start_cells(rows)[1]["steps pretrained"] == "never"
+    assert "is reached in no seed, from" in starts_sentence(rows[1:])
 
 
 def test_the_figure_has_a_line_and_a_band_for_each_start():

@@ -1,10 +1,12 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from kcseg.errors import InputError
 from kcseg.files import read_json, sha256, write_json
+from kcseg.network.unet import build_unet
 from kcseg.serving import bundle
 from kcseg.serving.bundle import is_bundle, load_bundle, shipped_weights, write_weights
 from kcseg.serving.export import export_members, export_model, exported
@@ -26,8 +28,12 @@ def replace_array(folder, path, array):
     with np.load(folder / "member-1.npz") as arrays:
         changed = {**arrays, path: array}
     np.savez(folder / "member-1.npz", **{name: value for name, value in changed.items() if value is not None})
+    state_hash(folder, "member-1.npz")
+
+
+def state_hash(folder, name):
     card = read_json(folder / "card.json")
-    card["files"]["member-1.npz"] = sha256(folder / "member-1.npz")
+    card["files"][name] = sha256(folder / name)
     write_json(folder / "card.json", card)
 
 
@@ -182,3 +188,27 @@ def test_an_installation_without_weights_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(bundle.kcseg, "__file__", str(tmp_path / "kcseg" / "__init__.py"))
     with pytest.raises(InputError, match="no weights came with this kcseg"):
         Ensemble.load()
+
+
+def test_settings_of_a_network_larger_than_its_weights_are_refused_before_it_is_built(copy):
+    settings = read_json(copy / "config.json")
+    settings["network"] |= {"filters": 1024, "blocks_per_level": 4}  # tens of GiB
+    write_json(copy / "config.json", settings)
+    state_hash(copy, "config.json")
+    with pytest.raises(InputError, match=r"member-1.npz is too small for the network in config.json"):
+        Ensemble.load(copy)
+
+
+def test_weights_of_networks_with_dropout_are_taken_too(tmp_path, tiny):
+    class Trained:
+        config = replace(tiny, network=replace(tiny.network, dropout=0.2))
+
+        def load_network(self, number):
+            return build_unet(self.config.network, seed=number)
+
+    card = write_weights(tmp_path, Trained(), "float32")
+    packed = bundle.Bundle(tmp_path, Trained.config, card)
+    for number in Trained.config.member_numbers:
+        written, read = Trained().load_network(number).weights, packed.load_network(number).weights
+        for ours, theirs in zip(written, read, strict=True):
+            np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))

@@ -35,7 +35,10 @@ def stub():
                 self.send_header(*header)
             self.send_header("Content-Length", str(len(answer[1])))
             self.end_headers()
-            self.wfile.write(answer[1].encode())
+            body = answer[1].encode()
+            for part in [bytes([byte]) for byte in body] if server.pause_s else [body]:
+                self.wfile.write(part)
+                time.sleep(server.pause_s)
 
         do_POST = do_GET
 
@@ -44,7 +47,7 @@ def stub():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    server.answers, server.asked = answers, asked
+    server.answers, server.asked, server.pause_s = answers, asked, 0.0
     server.address = f"http://127.0.0.1:{server.server_port}/v1/models/kcseg"
     yield server
     server.shutdown()
@@ -114,7 +117,10 @@ def test_another_kind_of_model_is_told_apart(stub):
         Ensemble.connect(stub.address)
 
 
-@pytest.mark.parametrize("body", ["{}", '{"outputs": {"mask": 1}}', '{"outputs": [[1], [1, 2]]}'])
+@pytest.mark.parametrize(
+    "body",
+    ["{}", '{"outputs": {"mask": 1}}', '{"outputs": {"mask": [[[256]]]}}', '{"outputs": [[1], [1, 2]]}'],
+)
 def test_an_answer_that_is_none_is_told_apart(stub, body):
     stub.answers += [METADATA, (200, body)]
     with pytest.raises(InputError, match="does not answer like TF Serving"):
@@ -139,3 +145,20 @@ def test_images_are_not_sent_on_to_where_a_server_points(stub, status):
     with pytest.raises(InputError, match="does not answer like TF Serving"):
         Ensemble.connect(stub.address).segment(IMAGE)
     assert not any(path == "/elsewhere" for _, path in stub.asked)
+
+
+def test_an_answer_that_trickles_is_given_up(stub):
+    stub.answers.append(METADATA)
+    stub.pause_s = 0.05
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=r"did not answer within 0.3 s"):
+        Ensemble.connect(stub.address, timeout_s=0.3)
+    assert time.perf_counter() - start < 5
+
+
+def test_an_answer_without_end_is_given_up(stub, monkeypatch):
+    monkeypatch.setattr("kcseg.serving.rest.ANSWER_BYTES", 1 << 20)
+    stub.answers += [METADATA, (200, "0" * (3 << 20))]
+    ensemble = Ensemble.connect(stub.address)
+    with pytest.raises(InputError, match="answers with more than 1 MiB"):
+        ensemble.segment(IMAGE)

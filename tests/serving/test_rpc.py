@@ -109,3 +109,15 @@ def test_another_kind_of_server_is_told_apart(server):
     rest_port = server.rest_address.split("/")[2].split(":")[1]
     with pytest.raises(InputError, match=f":{rest_port}/kcseg"):
         Ensemble.connect(f"grpc://127.0.0.1:{rest_port}/kcseg")
+
+
+def test_one_value_that_stands_for_too_many_is_not_unfolded(stub):
+    def endless(context):
+        answer = good(context)
+        answer.outputs["mask"].tensor_shape.dim[0].size = 1 << 40
+        return answer
+
+    address, answers, _ = stub
+    answers.append(endless)
+    with pytest.raises(InputError, match=r"unusable tensors .of shape"):
+        Ensemble.connect(address).segment(IMAGE)

@@ -67,7 +67,7 @@ def test_batches_are_split_to_the_stated_size_and_joined_in_order():
         asked.append(images.shape)
         return {"mask": images > 0, "probability": images, "disagreement": images}
 
-    images = np.random.default_rng(0).normal(size=(7, 10, 10)).astype(np.float32)
+    images = np.random.default_rng(0).random((7, 10, 10), np.float32)
     found = Ensemble(model, request_pixels=350).segment(images)
     assert asked == [(3, 10, 10), (3, 10, 10), (1, 10, 10)]
     np.testing.assert_array_equal(found.probability, images)
@@ -111,3 +111,12 @@ def test_a_wrong_name_a_wrong_version_and_the_other_port_are_told_apart(server):
         with pytest.raises(InputError, match=r"not served .*Latest\(kcsec\)"):
             Ensemble.connect(address.replace("kcseg", "kcsec"))
         assert Ensemble.connect(f"{address}/versions/1").segment(np.zeros((1, 9, 9))).mask.shape == (1, 9, 9)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, np.nan, np.inf, b"0.5"])
+def test_an_answer_that_is_no_share_is_refused(value):
+    def model(signature, images):
+        return {"mask": images > 0, "probability": images, "disagreement": np.full(images.shape, value)}
+
+    with pytest.raises(InputError, match="disagreement outside of 0 to 1"):
+        Ensemble(model).segment(np.zeros((2, 10, 10), np.float32))

@@ -1,3 +1,4 @@
+import os
 import shutil
 from pathlib import Path
 
@@ -7,11 +8,16 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from kcseg.errors import InputError
 from kcseg.serving.runner import Ensemble
-from kcseg.serving.stock import STOCK, refuse_foreign_operations
+from kcseg.serving.stock import STOCK, checked_copy
+
+
+def check(folder):
+    with checked_copy(folder):
+        pass
 
 
 def test_the_exported_graph_is_made_of_stock_operations_alone(exported):
-    refuse_foreign_operations(exported / "1")
+    check(exported / "1")
 
 
 def test_every_stock_operation_is_known_to_plain_tensorflow():
@@ -68,7 +74,7 @@ def test_a_file_that_is_read_when_loaded_is_refused(tmp_path):
     )
     tf.saved_model.save(model, str(tmp_path / "1"), signatures={"serving_default": model.segment})
     with pytest.raises(InputError, match="no export of kcseg"):
-        refuse_foreign_operations(tmp_path / "1")
+        check(tmp_path / "1")
 
 
 def edited(exported, folder, edit):
@@ -79,7 +85,7 @@ def edited(exported, folder, edit):
     edit(saved)
     path.write_bytes(saved.SerializeToString())
     with pytest.raises(InputError) as caught:
-        refuse_foreign_operations(folder / "1")
+        check(folder / "1")
     return str(caught.value)
 
 
@@ -104,3 +110,36 @@ def test_objects_that_restore_themselves_are_refused(exported, tmp_path):
         saved.meta_graphs[0].object_graph_def.nodes[0].saveable_objects["a"].restore_function = 1
 
     assert "way of its own" in edited(exported, tmp_path, restore)
+
+
+def test_functions_that_may_stand_for_others_are_refused(exported, tmp_path):
+    def replace(saved):
+        functions = saved.meta_graphs[0].graph_def.library.function
+        functions[0].attr["api_implements"].s = b"a"
+
+    assert "'api_implements'" in edited(exported, tmp_path, replace)
+
+
+def test_variables_are_read_as_files_of_the_size_their_index_says(exported, tmp_path):
+    shutil.copytree(exported / "1", tmp_path / "1")
+    variables = tmp_path / "1" / "variables" / "variables.data-00000-of-00001"
+    variables.write_bytes(variables.read_bytes()[:100])
+    with pytest.raises(InputError, match="is shorter than its index says"):
+        check(tmp_path / "1")
+    variables.unlink()
+    os.mkfifo(variables)  # which would be waited for
+    with pytest.raises(InputError, match="is not a file"):
+        check(tmp_path / "1")
+    (tmp_path / "1" / "variables" / "variables.index").write_bytes(b"no index")
+    variables.unlink()
+    variables.write_bytes(b"")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        check(tmp_path / "1")
+
+
+def test_what_was_checked_is_what_is_loaded(exported, tmp_path):
+    shutil.copytree(exported / "1", tmp_path / "1")
+    with checked_copy(tmp_path / "1") as (copy, definitions):
+        (tmp_path / "1" / "saved_model.pb").write_bytes(b"")
+        assert set(tf.saved_model.load(str(copy)).signatures) <= set(definitions)
+    assert not copy.exists()

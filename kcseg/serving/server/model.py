@@ -92,7 +92,7 @@ class ServedModel:
         while not stop.wait(every_s):
             try:
                 self.look_for_versions()
-            except OSError as error:  # a disk that is away for a while
+            except Exception as error:  # e.g. a disk that is away for a while; the watching goes on
                 _log.warning("cannot look for versions in %s: %s", self._folder, error)
 
     def _take_over(self, servable: Servable) -> None:

@@ -18,11 +18,11 @@ from tensorflow_serving.apis import (
 )
 
 from kcseg.serving.server.failure import Failure, invalid
-from kcseg.serving.server.limits import MAXIMUM_BYTES
+from kcseg.serving.server.limits import CONNECTION_S, MAXIMUM_BYTES
 from kcseg.serving.server.metrics import Metrics
 from kcseg.serving.server.model import ServedModel
 from kcseg.serving.server.queue import Queue
-from kcseg.serving.server.tensors import read_tensor
+from kcseg.serving.server.servable import DEFAULT_SIGNATURE
 
 SPARE_THREADS = 8  # so that status and refusals are answered while the queue is full
 _log = logging.getLogger(__name__)
@@ -43,11 +43,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             if not context.is_active():
                 raise Failure(grpc.StatusCode.CANCELLED, "The client left")
             servable = self._model.servable(*_asked(request.model_spec))
-            name = request.model_spec.signature_name or "serving_default"
-            signature, wanted = servable.signature(name), list(request.output_filter)
-            signature.check_names(request.inputs, wanted)  # before tensors nobody asked for are unfolded
-            inputs = {name: read_tensor(tensor) for name, tensor in request.inputs.items()}
-            outputs = signature(inputs, wanted)
+            outputs = servable.answer(request)
+            name = request.model_spec.signature_name or DEFAULT_SIGNATURE
             spec = model_pb2.ModelSpec(name=self._model.name, signature_name=name)
             spec.version.value = servable.version
             return predict_pb2.PredictResponse(
@@ -95,6 +92,10 @@ def grpc_server(model: ServedModel, queue: Queue, metrics: Metrics) -> grpc.Serv
         options=[
             ("grpc.max_receive_message_length", MAXIMUM_BYTES),
             ("grpc.max_send_message_length", -1),
+            # a connection is renewed after a while, so that a slow sender holds its place no longer than that; whoever
+            # was asked before has as long again to be answered
+            ("grpc.max_connection_age_ms", int(1e3 * CONNECTION_S)),
+            ("grpc.max_connection_age_grace_ms", int(1e3 * CONNECTION_S)),
             ("grpc.so_reuseport", 0),  # two servers on one port would share its requests and not know
         ],
     )

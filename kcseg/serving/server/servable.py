@@ -1,18 +1,20 @@
 """One version of an exported ensemble, loaded, warmed and ready to serve."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2
+from google.protobuf.message import DecodeError
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_log_pb2
 
+from kcseg.files import read_bytes
 from kcseg.serving.local import LocalModel
 from kcseg.serving.server.failure import Failure, as_failure, invalid
-from kcseg.serving.server.limits import check_pngs
-from kcseg.serving.stock import read_saved_model
+from kcseg.serving.server.limits import MAXIMUM_BYTES, MAXIMUM_WARMUP, check_pngs
+from kcseg.serving.server.tensors import read_tensor
 
 DEFAULT_SIGNATURE = "serving_default"
 _BLANK = np.zeros((1, 32, 32), np.float32)
@@ -92,7 +94,7 @@ class Servable:
         self.version = version
         self._model = LocalModel(folder)
         self._signatures = {name: Signature(function) for name, function in self._model.signatures.items()}
-        self.definitions = _definitions(folder)
+        self.definitions = get_model_metadata_pb2.SignatureDefMap(signature_def=self._model.definitions)
         self._warm_up(folder / "assets.extra" / "tf_serving_warmup_requests")
 
     def signature(self, name: str) -> Signature:
@@ -109,23 +111,48 @@ class Servable:
                 f'Serving signature name: "{name}" not found in signature def',
             ) from None
 
+    def answer(self, request: predict_pb2.PredictRequest) -> dict[str, np.ndarray]:
+        """Run the signature a request names on its tensors, and return the outputs it wants.
+
+        Raises:
+            Failure: as `signature` and `Signature`, or a tensor that is too large or none.
+        """
+        signature, wanted = self.signature(request.model_spec.signature_name), list(request.output_filter)
+        signature.check_names(request.inputs, wanted)  # before tensors nobody asked for are unfolded
+        return signature({name: read_tensor(tensor) for name, tensor in request.inputs.items()}, wanted)
+
     def _warm_up(self, path: Path) -> None:
         """Ask what TF Serving asks of a version before it serves it, and at least one blank image."""
         self.signature(DEFAULT_SIGNATURE)({"image": _BLANK}, ["mask"])
-        if not path.is_file():
+        if not path.exists():
             return
-        with as_failure():
-            for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+        for record in _records(read_bytes(path, maximum_bytes=MAXIMUM_BYTES)):
+            try:
                 request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-                inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
-                self.signature(request.model_spec.signature_name)(inputs)
+            except DecodeError as error:
+                raise invalid(f"{path} holds no requests ({error})") from error
+            self.answer(request)
 
 
-def _definitions(folder: Path) -> get_model_metadata_pb2.SignatureDefMap:
-    definitions = get_model_metadata_pb2.SignatureDefMap()
-    for name, definition in read_saved_model(folder).meta_graphs[0].signature_def.items():
-        definitions.signature_def[name].CopyFrom(definition)
-    return definitions
+def _records(content: bytes) -> Iterator[bytes]:
+    """Yield the records of a TFRecord file: the length in 8 bytes, a checksum of 4, the record, another of 4.
+
+    Read here and not by TensorFlow, so that a length is held against the file before memory is given to it.
+
+    Raises:
+        Failure: the file ends within a record, or holds more than is worth waiting for.
+    """
+    place = 0
+    for _ in range(MAXIMUM_WARMUP):
+        if place == len(content):
+            return
+        length = int.from_bytes(content[place : place + 8], "little")
+        place += 16 + length
+        if place > len(content):
+            raise invalid("The warm-up requests end within a record")
+        yield content[place - 4 - length : place - 4]
+    if place < len(content):
+        raise invalid(f"Expected at most {MAXIMUM_WARMUP} warm-up requests")
 
 
 def _dtype_name(array: np.ndarray) -> str:

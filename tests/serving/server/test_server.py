@@ -156,3 +156,50 @@ def test_the_end_of_the_block_frees_both_ports(exported):
         host, port = address.split("/")[2].split(":")
         with socket.create_server((host, int(port))):
             pass
+
+
+def _frame(kind, flags, stream, content=b""):
+    return len(content).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + content
+
+
+def _begun_request():
+    """Return what opens an HTTP/2 connection and a call of Predict, but none of its message."""
+    headers = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": "/tensorflow.serving.PredictionService/Predict",
+        ":authority": "a",
+        "te": "trailers",
+        "content-type": "application/grpc",
+    }
+    # each header as it is: a zero, then name and value behind their lengths
+    packed = b"".join(
+        b"\0" + b"".join(bytes([len(part)]) + part.encode() for part in pair) for pair in headers.items()
+    )
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(4, 0, 0) + _frame(4, 1, 0) + _frame(1, 4, 1, packed)
+
+
+def test_who_never_ends_a_grpc_request_loses_the_place_and_others_notice_nothing(exported, monkeypatch):
+    monkeypatch.setattr("kcseg.serving.server.rpc.CONNECTION_S", 1.0)
+    with Server(exported, port=0, grpc_port=0).in_background() as server:
+        host, port = server.grpc_address.split("/")[2].split(":")
+        with socket.create_connection((host, int(port)), timeout=60) as slow:
+            slow.sendall(_begun_request())
+            ensemble, start = Ensemble.connect(server.grpc_address), time.monotonic()
+            expected = ensemble.segment(IMAGE)
+            while slow.recv(1 << 16):  # until the server hangs up
+                same = ensemble.segment(IMAGE)  # over connections that end every second
+                assert np.array_equal(same.probability, expected.probability)
+            assert time.monotonic() - start < 50
+
+
+def test_a_request_whose_body_does_not_come_is_answered_and_its_place_is_free_again(exported, monkeypatch):
+    monkeypatch.setattr("kcseg.serving.server.rest.RECEIVE_S", 0.3)
+    with Server(exported, port=0, grpc_port=0).in_background() as server:
+        host, port = server.rest_address.split("/")[2].split(":")
+        with socket.create_connection((host, int(port)), timeout=60) as slow:
+            slow.sendall(
+                b"POST /v1/models/kcseg:predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n{"
+            )
+            assert b" 504 " in slow.recv(1 << 16)
+        assert Ensemble.connect(server.rest_address).segment(IMAGE).mask.shape == IMAGE.shape

@@ -62,6 +62,7 @@ def main(folder: Path, seeds: int, trials: int, epochs: int, images: int, max_pa
                 epochs=epochs,
                 budget=Budget(parameters=max_parameters),
                 seed=seed,
+                known_first=False,  # what each finds by itself
             )
             running = {
                 kind: side_by_side.submit(

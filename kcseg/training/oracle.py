@@ -50,6 +50,7 @@ class _Kept:
 
     path: Path
     limit: Limit | None = None
+    first: Mapping[str, Any] | None = None  # values of the first trial; None draws them like any other
     # keras-tuner's, declared for the type checker
     trials: dict[str, Trial]
     ongoing_trials: dict[str, Trial]
@@ -148,6 +149,8 @@ class _Kept:
 
     def populate_space(self, trial_id: str) -> Mapping[str, Any]:
         """Propose the values of a trial within the limit; none, which ends the search, where hardly any are."""
+        if not self.trials and self.first is not None and (self.limit is None or self.limit.allows(self.first)):
+            return {"status": TrialStatus.RUNNING, "values": dict(self.first)}
         once = self.once()
         for _ in range(MOST_DRAWS):
             with warnings.catch_warnings():
@@ -237,14 +240,23 @@ class _Within:
 
 
 def build_oracle(
-    space: keras_tuner.HyperParameters, *, trials: int, seed: int, random: bool, limit: Limit | None = None
+    space: keras_tuner.HyperParameters,
+    *,
+    trials: int,
+    seed: int,
+    random: bool,
+    limit: Limit | None = None,
+    first: Mapping[str, Any] | None = None,
 ) -> "RandomOracle | BayesianOracle":
-    """Return an oracle for the space, Bayesian unless `random`, that proposes nothing beyond the limit."""
+    """Return an oracle for the space, Bayesian unless `random`, that proposes nothing beyond the limit.
+
+    The first trial has the values `first`, where they are given and within the limit.
+    """
     common = {"max_trials": trials, "seed": seed, "hyperparameters": space}
     oracle: RandomOracle | BayesianOracle
     if random:
         oracle = RandomOracle(OBJECTIVE, **common)
     else:
         oracle = BayesianOracle(OBJECTIVE, num_initial_points=RANDOM_FIRST, alpha=_NOISE, **common)
-    oracle.limit = limit
+    oracle.limit, oracle.first = limit, first
     return oracle

@@ -20,6 +20,10 @@ class OneOf:
         """Add the dimension to keras-tuner's space."""
         space.Choice(name, list(self.values))
 
+    def holds(self, value: Any) -> bool:
+        """Whether it is one of them."""
+        return value in self.values
+
 
 @dataclass(frozen=True)
 class Between:
@@ -32,6 +36,10 @@ class Between:
     def declare(self, space: keras_tuner.HyperParameters, name: str) -> None:
         """Add the dimension to keras-tuner's space."""
         space.Float(name, self.low, self.high, sampling="log" if self.logarithmic else "linear")
+
+    def holds(self, value: Any) -> bool:
+        """Whether it lies between them."""
+        return self.low <= value <= self.high
 
 
 # Names are those of the configuration, but for the two strengths of the augmentation: factors on the ranges of the
@@ -78,6 +86,17 @@ def configure(base: Config, values: Mapping[str, Any]) -> Config:
             changed = replace(getattr(base, section), **{key: value})
         base = replace(base, **{section: changed})
     return base
+
+
+def values_of(config: Config, space: Mapping[str, OneOf | Between] = SPACE) -> dict[str, Any] | None:
+    """Return the values by which `configure` leaves a configuration as it is; None where one is not in the space."""
+    values = {}
+    for name, dimension in space.items():
+        section, key = name.split(".")
+        values[name] = 1.0 if key in ("geometry", "intensity") else getattr(getattr(config, section), key)
+        if not dimension.holds(values[name]):
+            return None
+    return values
 
 
 def four_digits(value: Any) -> Any:

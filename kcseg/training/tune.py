@@ -19,7 +19,7 @@ from kcseg.network.unet import count_parameters
 from kcseg.training.oracle import MOST_DRAWS, BayesianOracle, Limit, RandomOracle, build_oracle
 from kcseg.training.post import ALONE, Post, require_chief
 from kcseg.training.run import plan_members
-from kcseg.training.space import SPACE, Between, OneOf, configure, hyperparameters
+from kcseg.training.space import SPACE, Between, OneOf, configure, hyperparameters, values_of
 from kcseg.training.trial import FINISHED, Budget, TrialResult, read_result, run_trial_apart
 
 _SETTINGS, _STATE, _TRIALS = "search.json", "state.json", "trials"
@@ -56,6 +56,8 @@ class Search:
         random: draw the trials instead of learning from those before.
         seed: of the proposals; None takes the configuration's, which folds and weights have anyway.
         space: names and bounds.
+        known_first: begin with the settings of `config`, where they lie in the space, so that what is found is no worse
+            and the search learns from them.
     """
 
     config: Config
@@ -66,6 +68,7 @@ class Search:
     random: bool = False
     seed: int | None = None
     space: Mapping[str, OneOf | Between] = field(default_factory=lambda: SPACE)
+    known_first: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what cannot be searched."""
@@ -215,9 +218,13 @@ class _Tuner(keras_tuner.Tuner):
 def _tuner(folder: Path, batch: Batch, search: Search, timeout_s: float, watcher: TuneWatcher) -> _Tuner:
     space = hyperparameters(search.space)
     seed = search.config.seed if search.seed is None else search.seed
-    # keras-tuner takes a seed of 0 for none
     oracle = build_oracle(
-        space, trials=search.trials, seed=seed + 1, random=search.random, limit=_limit(search)
+        space,
+        trials=search.trials,
+        seed=seed + 1,  # keras-tuner takes 0 for none
+        random=search.random,
+        limit=_limit(search),
+        first=values_of(search.config, search.space) if search.known_first else None,
     )
     oracle.keep_in(folder / _STATE, timeout_s=timeout_s)
     return _Tuner(folder, batch, search, watcher, oracle)
@@ -294,6 +301,7 @@ def _facts(batch: Batch, search: Search) -> dict[str, Any]:
         "budget": asdict(search.budget),
         "random": search.random,
         "seed": search.seed,
+        "known_first": search.known_first,
         "space": {name: repr(dimension) for name, dimension in search.space.items()},
         "data": {"images": len(batch), "sha256": batch.fingerprint()},
     }

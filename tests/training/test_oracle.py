@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kcseg.errors import InputError
-from kcseg.training.oracle import RANDOM_FIRST, build_oracle
+from kcseg.training.oracle import RANDOM_FIRST, Limit, build_oracle
 from kcseg.training.space import Between, OneOf, hyperparameters
 
 SPACE = {"a.x": Between(-1.0, 1.0), "a.y": Between(1e-3, 1.0, logarithmic=True), "a.kind": OneOf(("p", "q"))}
@@ -16,8 +16,8 @@ class Tuner(keras_tuner.Tuner):
         raise NotImplementedError
 
 
-def new_oracle(folder, trials=20, *, random=False, seed=3):
-    oracle = build_oracle(hyperparameters(SPACE), trials=trials, seed=seed, random=random)
+def new_oracle(folder, trials=20, *, random=False, seed=3, **options):
+    oracle = build_oracle(hyperparameters(SPACE), trials=trials, seed=seed, random=random, **options)
     oracle.keep_in(folder / "state.json", timeout_s=60)
     Tuner(oracle, directory=str(folder), project_name="trials")  # says where keras-tuner's own files go
     oracle.verbose = 0
@@ -64,6 +64,18 @@ def test_bayesian_proposals_climb(tmp_path):
     drawn = [score(value) for value in values[:RANDOM_FIRST]]
     learned = [score(value) for value in values[RANDOM_FIRST:]]
     assert np.mean(learned) > np.mean(drawn) and max(learned) > max(drawn)
+
+
+def test_a_search_begins_with_what_is_known_unless_it_is_beyond_the_limit(tmp_path):
+    known = {"a.x": 0.5, "a.y": 0.1, "a.kind": "q"}  # the top of the hill
+    trials = RANDOM_FIRST + 4
+    values = run(new_oracle(tmp_path / "known", trials, first=known), trials)
+    drawn = run(new_oracle(tmp_path / "drawn", trials), trials)
+    assert values[0] == known and values[1:RANDOM_FIRST] == drawn[1:RANDOM_FIRST]
+    learned, blind = ([score(value) for value in found[RANDOM_FIRST:]] for found in (values, drawn))
+    assert np.mean(learned) > np.mean(blind)
+    limit = Limit(lambda values: int(values["a.kind"] == "q"), most=0)
+    assert run(new_oracle(tmp_path / "limit", 2, first=known, limit=limit), 1)[0]["a.kind"] == "p"
 
 
 def test_more_trials_continue_a_search(tmp_path):

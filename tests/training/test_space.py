@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kcseg.config import PRESETS, from_json, to_json
-from kcseg.training.space import SPACE, configure, hyperparameters
+from kcseg.training.space import SPACE, configure, hyperparameters, values_of
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -30,6 +30,17 @@ def test_settings_not_named_stay_and_strength_one_changes_nothing():
     changed = configure(base, {"network.filters": 16, "training.learning_rate": 0.00123456})
     assert changed.network.filters == 16 and changed.training.learning_rate == 0.001235
     assert changed.simulation == base.simulation
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_presets_own_values_leave_it_as_it_is(preset):
+    values = values_of(PRESETS[preset])
+    assert list(values) == list(SPACE) and configure(PRESETS[preset], values) == PRESETS[preset]
+
+
+def test_settings_beyond_the_space_have_no_values_in_it():
+    for changed in ({"network.filters": 12}, {"training.learning_rate": 0.1}):
+        assert values_of(configure(PRESETS["quick"], changed)) is None
 
 
 def test_what_float32_messages_lose_does_not_change_the_settings():

@@ -75,6 +75,13 @@ def test_trials_are_trained_on_folds_and_scored_by_their_mean_and_killed_ones_ar
     assert tune(tmp_path, rings, search) == [results[0], killed, results[1]]  # all are there
 
 
+@pytest.mark.parametrize("known_first", [True, False])
+def test_the_settings_a_search_starts_from_are_tried_first(tmp_path, rings, search, untrained, known_first):
+    _, seen = untrained
+    tune(tmp_path, rings, replace(search, folds=1, known_first=known_first))
+    assert (seen[0] == search.trial_settings({})) == known_first
+
+
 def test_failing_trials_are_recorded_and_passed_over(tmp_path, rings, search, untrained):
     faults, _ = untrained
     faults |= {

@@ -3,10 +3,13 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from kcseg.data.formats import IMAGE_SUFFIXES, MASK_SUFFIXES, identifier, is_image, is_mask
 from kcseg.errors import InputError
+
+_MOST_FILES = 1_000_000  # in a folder; their names are kept in memory
 
 
 @dataclass(frozen=True)
@@ -102,9 +105,10 @@ def _scan(folder: Path, within: Path, accepts: Callable[[Path], bool], expected:
 
 def _entries(folder: Path) -> list[Path]:
     try:
-        return sorted(
-            path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir()
-        )
+        found = list(islice(folder.iterdir(), _MOST_FILES + 1))
+        if len(found) > _MOST_FILES:
+            raise InputError(f"expected at most {_MOST_FILES} files in {folder}, got more; split the folder")
+        return sorted(path for path in found if not path.name.startswith(".") and not path.is_dir())
     except OSError as error:
         raise InputError(f"cannot list {folder}: {error.strerror or error}; check the path") from error
 

@@ -12,9 +12,9 @@ import kcseg
 from kcseg.config import Config, from_json, to_json
 from kcseg.errors import InputError
 from kcseg.files import read_bytes, read_json, sha256, write, write_json
-from kcseg.network.unet import build_unet, count_parameters
+from kcseg.network.unet import build_unet
 from kcseg.serving.manifest import Trained, members_facts
-from kcseg.training.checkpoint import arrays_in, weights_by_path
+from kcseg.training.checkpoint import arrays_in, refuse_too_small, weights_by_path
 
 FORMAT = "kcseg weights 1"
 PRECISIONS = ("float16", "float32")
@@ -37,11 +37,7 @@ class Bundle:
         """
         name = _file_name(number)
         content = _checked(self.folder, name, self.card)
-        # before memory is given to a network: its numbers take at least two bytes each
-        if 2 * count_parameters(self.config.network) > len(content):
-            raise InputError(
-                f"{self.folder / name} is too small for the network in {CONFIG}; install the weights anew"
-            )
+        refuse_too_small(self.folder / name, len(content), self.config.network)
         network = build_unet(self.config.network, seed=0)
         try:
             arrays = arrays_in(content)

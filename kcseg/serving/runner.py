@@ -14,9 +14,7 @@ from kcseg.errors import InputError
 OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"serving_default": ("mask", "probability", "disagreement"), "members": ("soft_masks",)}
 )
-ANSWER_BYTES = (
-    1 << 30
-)  # the largest answer taken: an image of 2048 x 2048, as JSON, by ten members (our choice)
+ANSWER_BYTES = 1 << 30  # the largest taken: an image of 2048 x 2048, as JSON, by ten members (our choice)
 REQUEST_PIXELS = 1 << 20  # a request to a server: 28 crops of 192 x 192, about 20 MiB as JSON (our choice)
 
 
@@ -127,6 +125,10 @@ class Ensemble:
             answer = self._model(signature, part)
             _check_answer(signature, answer, part.shape)
             answers.append(answer)
+        if len({answer[name].shape[1:-2] for answer in answers for name in OUTPUTS[signature]}) > 1:
+            raise InputError(
+                "the model answers with another number of members from one request to the next; ask again"
+            )
         return {
             name: np.concatenate([answer[name] for answer in answers])[: len(images)]
             for name in OUTPUTS[signature]
@@ -162,7 +164,8 @@ def _check_answer(signature: str, answer: Mapping[str, np.ndarray], asked: tuple
     """Refuse what no exported ensemble answers, whatever the images: it gives numbers from 0 to 1 even for NaN."""
     for name in OUTPUTS[signature]:
         shape = answer[name].shape
-        if (shape[:1], shape[-2:]) != (asked[:1], asked[-2:]):
+        members = shape[1:2] if signature == "members" else ()
+        if shape != (*asked[:1], *members, *asked[1:]):
             raise InputError(
                 f"the model answers images of shape {asked} with {name} of shape {shape}; export it anew"
             )

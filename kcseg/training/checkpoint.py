@@ -17,7 +17,7 @@ import numpy as np
 from kcseg.config import NetworkConfig
 from kcseg.errors import InputError
 from kcseg.files import read_bytes, write
-from kcseg.network.unet import build_unet
+from kcseg.network.unet import build_unet, count_parameters
 
 _MOST_GROUPS = 10_000  # in a file of weights; a network of 70 layers takes some 300
 
@@ -87,6 +87,19 @@ def weights_by_path(network: keras.Model) -> dict[str, np.ndarray]:
     return {variable.path: keras.ops.convert_to_numpy(variable) for variable in network.weights}
 
 
+def refuse_too_small(path: Path, size_bytes: int, config: NetworkConfig) -> None:
+    """Hold a file of weights against its network before memory is given to that.
+
+    Raises:
+        InputError: the weights take more, at two bytes each, than the file has.
+    """
+    if 2 * (count := count_parameters(config)) > size_bytes:
+        raise InputError(
+            f"{path} was trained with another network: its {size_bytes} bytes are too few for {count} weights; "
+            "take the settings it was trained with"
+        )
+
+
 def save_pretrained(path: Path, network: keras.Model) -> None:
     """Write a network's weights by variable path, for other networks to start from."""
     arrays: dict[str, Any] = weights_by_path(network)  # NumPy's types would take them for its flag
@@ -100,11 +113,12 @@ def load_pretrained(path: Path, config: NetworkConfig) -> dict[str, np.ndarray]:
         InputError: no such file, a damaged one, or weights of another network: the first layer that differs is named.
     """
     try:
-        found = arrays_in(read_bytes(path))
+        found = arrays_in(content := read_bytes(path))
     except Exception as error:
         raise InputError(
             f"{path} holds no pre-trained weights ({_reason(error)}); name what kcseg pretrain wrote"
         ) from error
+    refuse_too_small(path, len(content), config)
     start = {}
     for variable in build_unet(config, seed=0).weights:
         layer, shape = variable.path.rsplit("/", 1)[0], tuple(variable.shape)

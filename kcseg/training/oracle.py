@@ -149,7 +149,11 @@ class _Kept:
 
     def populate_space(self, trial_id: str) -> Mapping[str, Any]:
         """Propose the values of a trial within the limit; none, which ends the search, where hardly any are."""
-        if not self.trials and self.first is not None and (self.limit is None or self.limit.allows(self.first)):
+        if (
+            not self.trials
+            and self.first is not None
+            and (self.limit is None or self.limit.allows(self.first))
+        ):
             return {"status": TrialStatus.RUNNING, "values": dict(self.first)}
         once = self.once()
         for _ in range(MOST_DRAWS):

@@ -26,7 +26,7 @@ from kcseg.files import (
     write_json,
 )
 from kcseg.network.unet import build_unet
-from kcseg.training.checkpoint import load_pretrained, load_weights
+from kcseg.training.checkpoint import load_pretrained, load_weights, refuse_too_small
 
 MODEL_NAME = "kcseg"
 PRETRAINED_NAME = "pretrained.npz"
@@ -117,6 +117,7 @@ class Run:
             raise InputError(
                 f"{path} is missing or not what training wrote; delete its folder and train it anew"
             )
+        refuse_too_small(path, path.stat().st_size, self.config.network)
         network = build_unet(self.config.network, seed=0)
         load_weights(path, network)
         return network

@@ -83,3 +83,11 @@ def test_files_without_a_partner_are_named(folder):
         f"no mask for {folder}/a.npy; add it or remove the image",
         f"no image for {folder}/c.png; add it or remove the mask",
     ]
+
+
+def test_a_folder_of_too_many_files_is_refused(folder, monkeypatch):
+    monkeypatch.setattr("kcseg.data.listing._MOST_FILES", 6)
+    with pytest.raises(InputError, match="expected at most 6 files"):
+        list_images(folder)
+    monkeypatch.setattr("kcseg.data.listing._MOST_FILES", 7)
+    assert len(list_images(folder)) == 4

@@ -120,3 +120,27 @@ def test_an_answer_that_is_no_share_is_refused(value):
 
     with pytest.raises(InputError, match="disagreement outside of 0 to 1"):
         Ensemble(model).segment(np.zeros((2, 10, 10), np.float32))
+
+
+@pytest.mark.parametrize("shape", [(1, 10, 10), (1, 10, 1, 10)])
+def test_soft_masks_have_a_place_for_members_and_nothing_else_has(shape):
+    def model(signature, images):
+        share = np.zeros(shape, np.float32)
+        return {"soft_masks": share[:, 0], "mask": share, "probability": images, "disagreement": images}
+
+    image = np.zeros((1, 10, 10), np.float32)
+    with pytest.raises(InputError, match="soft_masks of shape"):
+        Ensemble(model).soft_masks(image)
+    if len(shape) > 3:
+        with pytest.raises(InputError, match="mask of shape"):
+            Ensemble(model).segment(image)
+
+
+def test_a_model_that_changes_between_two_requests_is_refused():
+    counts = iter((7, 5))
+
+    def model(signature, images):
+        return {"soft_masks": np.zeros((len(images), next(counts), 10, 10), np.float32)}
+
+    with pytest.raises(InputError, match="another number of members"):
+        Ensemble(model, request_pixels=100).soft_masks(np.zeros((2, 10, 10), np.float32))

@@ -158,6 +158,14 @@ def test_pre_trained_weights_that_are_no_finite_numbers_are_refused(tmp_path, ar
         load_pretrained(tmp_path / "bad.npz", config)
 
 
+def test_a_network_too_large_for_its_weights_is_not_even_built(tmp_path):
+    save_pretrained(tmp_path / "small.npz", build_unet(NetworkConfig(levels=1, filters=2), seed=0))
+    with pytest.raises(
+        InputError, match=r"small.npz was trained with another network: .* too few for \d{10} weights"
+    ):
+        load_pretrained(tmp_path / "small.npz", NetworkConfig(filters=1024))
+
+
 def test_a_network_with_dropout_starts_from_pre_trained_weights(tmp_path):
     config = NetworkConfig(levels=2, filters=2, dropout=0.1)
     network = build_unet(config, seed=1)

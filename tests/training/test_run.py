@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kcseg.config import Config
+from kcseg.config import Config, to_json
 from kcseg.errors import InputError
-from kcseg.files import locked, read_json
+from kcseg.files import locked, read_json, write_json
 from kcseg.training.members import train_members
 from kcseg.training.run import load_run, open_run, plan_members, remove_run
 
@@ -101,3 +101,12 @@ def test_a_start_that_was_cut_off_does_not_bind_the_next(tmp_path, rings, tiny):
     other = replace(tiny, seed=9)
     assert open_run(tmp_path, rings, other) == load_run(tmp_path)
     assert read_json(tmp_path / "config.json")["seed"] == 9
+
+
+def test_settings_of_a_network_larger_than_its_weights_are_refused_before_it_is_built(tmp_path, rings, tiny):
+    run = open_run(tmp_path, rings, tiny)
+    train_members(run, rings, [3])
+    larger = replace(tiny, network=replace(tiny.network, filters=1024))
+    write_json(tmp_path / "config.json", to_json(larger))
+    with pytest.raises(InputError, match=r"was trained with another network: .* too few"):
+        load_run(tmp_path).load_network(3)

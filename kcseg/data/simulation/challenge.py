@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from kcseg.config import SimulationConfig
+from kcseg.data.listing import refuse_link_out
 from kcseg.data.simulation.annotator import FaultRates, annotate
 from kcseg.data.simulation.case import draw_case
 from kcseg.errors import InputError
@@ -79,10 +80,11 @@ def planted_faults(folder: Path, ids: Sequence[str]) -> tuple[tuple[str, ...], .
         ids: with the batch before, e.g. train-1/0001.
 
     Raises:
-        InputError: `simulation.json` does not tell of an id.
+        InputError: `simulation.json` does not tell of an id, or is a link out of the folder.
     """
     if not (folder / _COMPLETE).exists():
         return None
+    refuse_link_out(folder / _COMPLETE, folder)
     found = read_json(folder / _COMPLETE)
     try:
         return tuple(tuple(found["cases"][name]["faults"]) for name in ids)

@@ -4,7 +4,7 @@ import pytest
 from kcseg.config import SimulationConfig
 from kcseg.data.batch import find_batches, read_batch, read_truth, training_batch
 from kcseg.data.simulation.annotator import FaultRates
-from kcseg.data.simulation.challenge import simulate_challenge
+from kcseg.data.simulation.challenge import planted_faults, simulate_challenge
 from kcseg.errors import InputError
 from kcseg.files import read_json, sha256
 
@@ -92,3 +92,12 @@ def test_another_simulation_or_foreign_files_are_left_alone(tmp_path, simulated)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty"):
         simulate_challenge(tmp_path, SMALL)
+
+
+def test_planted_faults_are_read_from_the_folder_itself(simulated, tmp_path):
+    stated = read_json(simulated / "simulation.json")["cases"]["train-1/0002"]["faults"]
+    assert planted_faults(simulated, ["train-1/0002"]) == (tuple(stated),)
+    assert planted_faults(tmp_path, ["train-1/0002"]) is None
+    (tmp_path / "simulation.json").symlink_to(simulated / "simulation.json")
+    with pytest.raises(InputError, match="is a link out of"):
+        planted_faults(tmp_path, ["train-1/0002"])

@@ -27,6 +27,7 @@ from kcseg.results.reproduction import (
     report_reproduction,
 )
 from kcseg.results.run import counter, scored_batch
+from kcseg.results.starts import CAPTION as STARTS_CAPTION
 from kcseg.results.starts import starts_figure
 from kcseg.results.study import SoftMasks, by_count, combine, edge_share, without_augmentation
 from kcseg.serving.runner import Ensemble
@@ -186,10 +187,7 @@ def _draw(
         on_image=_counted("drawing", len(test[0]), on_step),
     )
     save_figure(out / "figure-3.png", starts_figure(starts))
-    caption = (
-        "Pre-trained and random start: mean over the seeds; the band reaches from the lowest to the highest."
-    )
-    figures = sorted([*drawn, (out / "figure-3.png", caption)])
+    figures = sorted([*drawn, (out / "figure-3.png", STARTS_CAPTION)])
     return figures, audit_section(folder / "audit", found)
 
 

@@ -67,7 +67,14 @@ def paper_figures(
         figure = disagreement_figure(
             [tested.images[place] for place in places], soft_masks, [tested.ids[place] for place in places]
         )
-        drawn.append((4, figure, "Three fold members in red, green and blue; white where they agree."))
+        drawn.append(
+            (
+                4,
+                figure,
+                "Soft masks of three fold members in red, green and blue: white where all say cortex, black where none "
+                "does, a mixed colour where two do. From the least (left) to the most disagreement.",
+            )
+        )
     if test_truth is not None:
         masks = [found.mask for found in segmented]
         results = choose_results(masks, test_truth)
@@ -77,7 +84,8 @@ def paper_figures(
         (
             6,
             figure_of(choose_contradicted(audit), audit, batch),
-            "Prediction only (blue), reference only (red), both (pink): where the prediction seems better.",
+            "Training references where the prediction of the fold member that held them out seems better: prediction "
+            "only (blue), reference only (red), both (pink).",
         )
     )
     written = []

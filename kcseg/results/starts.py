@@ -14,6 +14,7 @@ from kcseg.training.starts import PRETRAINED, RANDOM, Comparison, History
 
 _COLOURS = {PRETRAINED: "#1f5fff", RANDOM: "#e0662b"}
 _SHARE = 0.95
+CAPTION = "Pre-trained and random start: the mean over the seeds, and each of them thinly."
 
 
 def steps_to_reach(history: History, dice: float) -> float:
@@ -56,23 +57,21 @@ def start_rows(histories: Mapping[str, Sequence[History]]) -> list[dict[str, flo
 def starts_figure(histories: Mapping[str, Sequence[History]]) -> Figure:
     """Draw the paper's figure 3: (a) Dice on held-out images, (b) cross-entropy in training, over steps.
 
-    A line is the mean over the seeds, a band reaches from the lowest to the highest of them.
+    A thick line is the mean over the seeds, a thin one a seed.
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
-    for place, (column, title) in enumerate(
+    for place, (column, title, unit) in enumerate(
         (
-            ("val_dice", "(a) Dice on held-out images"),
-            ("binary_crossentropy", "(b) binary cross-entropy in training"),
+            ("val_dice", "(a) held-out images", "Dice"),
+            ("binary_crossentropy", "(b) training images", "binary cross-entropy"),
         )
     ):
-        axes = figure.add_subplot(1, 2, place + 1, title=title, xlabel="training step")
+        axes = figure.add_subplot(1, 2, place + 1, title=title, xlabel="training step", ylabel=unit)
         for name, seeds in histories.items():
             steps = [row["step"] for row in seeds[0]]
             values = np.array([[row[column] for row in history] for history in seeds])
-            axes.plot(steps, values.mean(axis=0), color=_COLOURS[name], label=name)
-            axes.fill_between(
-                steps, values.min(axis=0), values.max(axis=0), color=_COLOURS[name], alpha=0.2, linewidth=0
-            )
+            axes.plot(steps, values.T, color=_COLOURS[name], alpha=0.35, linewidth=0.8)
+            axes.plot(steps, values.mean(axis=0), color=_COLOURS[name], linewidth=2.2, label=f"{name} start")
         axes.set_xlim(left=0)
         if column == "binary_crossentropy":
             axes.set_yscale("log")
@@ -100,7 +99,7 @@ def report_starts(
                 "",
                 f"{starts_sentence(rows)} Weights: {origin}. The two trainings of a seed share fold, order "
                 "of the images and everything random but the first weights.",
-                figures=[(drawn, "Mean over the seeds; the band reaches from the lowest to the highest.")],
+                figures=[(drawn, CAPTION)],
             ),
             Section(
                 f"Steps to {_SHARE:.0%} of the final Dice of the random start",

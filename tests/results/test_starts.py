@@ -38,9 +38,12 @@ def test_what_is_never_reached_is_said_in_words():
     assert "is reached in no seed, from" in starts_sentence(rows[1:])
 
 
-def test_the_figure_has_a_line_and_a_band_for_each_start():
-    figure = starts_figure({PRETRAINED: [history(0.5, 0.8)] * 2, RANDOM: [history(0.2, 0.8)] * 2})
+def test_the_figure_has_a_line_for_each_seed_and_one_for_the_mean_of_each_start():
+    seeds = {PRETRAINED: [history(0.5, 0.8), history(0.7, 0.9)], RANDOM: [history(0.2, 0.8)] * 2}
+    figure = starts_figure(seeds)
     for axes in figure.axes:
-        assert [line.get_label() for line in axes.lines] == [PRETRAINED, RANDOM]
-        assert len(axes.collections) == 2
-    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [0.5, 0.8])
+        assert len(axes.lines) == 6
+        labels = [text.get_text() for text in axes.get_legend().get_texts()]
+        assert labels == ["pre-trained start", "random start"]
+    ours = [line.get_ydata() for line in figure.axes[0].lines[:3]]
+    np.testing.assert_allclose(ours, [[0.5, 0.8], [0.7, 0.9], [0.6, 0.85]])

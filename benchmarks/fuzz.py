@@ -346,6 +346,7 @@ def _oracle(path: Path):
     oracle.keep_in(path, timeout_s=60)
     # a tuner tells it its folder
     keras_tuner.Tuner(oracle, lambda _: None, directory=str(path.parent), project_name="trials")
+    oracle.verbose = 0  # as in a search of ours; else it keeps the time
     return oracle
 
 

@@ -1,8 +1,9 @@
-# make demo: the main job on the simulated challenge; make test: the tests.
+# make demo: the main job on the simulated challenge; make test: the tests; make test-oldest: the same with the oldest
+# releases that setup.cfg allows.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint benchmark clean
+.PHONY: demo test test-oldest lint benchmark clean
 
 demo: .venv/installed
 	@if test -f runs/demo/report.html; then echo 'runs/demo/report.html is there; remove runs/demo to start anew'; \
@@ -10,6 +11,9 @@ demo: .venv/installed
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
+
+test-oldest: .venv-oldest/installed-dev
+	.venv-oldest/bin/python -m pytest
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -21,7 +25,7 @@ benchmark: .venv/installed
 	$(BIN)/python benchmarks/serving.py
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-oldest build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 .venv/installed: setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("kcseg needs Python 3.10 to 3.13, this is %d.%d: make PYTHON=python3.12" % sys.version_info[:2] if not (3, 10) <= sys.version_info[:2] <= (3, 13) else 0)'
@@ -31,4 +35,10 @@ clean:
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+.venv-oldest/installed-dev: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv-oldest
+	sed -n 's/^ *\([a-z0-9-]*\)\(\[[a-z]*\]\)\{0,1\}>=\([0-9.]*\).*/\1==\3.*/p' setup.cfg > .venv-oldest/oldest.txt
+	.venv-oldest/bin/python -m pip install --quiet --constraint .venv-oldest/oldest.txt --editable '.[dev]'
 	touch $@

@@ -24,6 +24,8 @@ def steps_to_reach(history: History, dice: float) -> float:
     """
     steps = [0.0, *(row["step"] for row in history)]
     scores = [0.0, *(row["val_dice"] for row in history)]
+    if dice <= 0:
+        return 0.0
     for place in range(1, len(steps)):
         if scores[place] >= dice:
             share = (dice - scores[place - 1]) / (scores[place] - scores[place - 1])

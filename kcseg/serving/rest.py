@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -44,9 +45,9 @@ class RestModel:
         try:
             signatures = self._request("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
             found = {name: list(signature.get("outputs", ())) for name, signature in signatures.items()}
+            check_signatures(address, found)
         except (KeyError, TypeError, AttributeError) as error:
             raise self._unlike_tf_serving() from error
-        check_signatures(address, found)
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
         """Return a signature's outputs for images in HU, float32 (batch, height, width)."""
@@ -65,25 +66,35 @@ class RestModel:
             raise self._unlike_tf_serving() from error
 
     def _request(self, method: str, path: str, body: object = None) -> Any:
-        try:  # redirected, images would go to an address that nobody named
-            response = self._pool.request(
-                method, f"{self._address}{path}", json=body, redirect=False, preload_content=False
-            )
-            content = self._content(response)
-        except urllib3.exceptions.HTTPError as error:
-            raise self._no_answer(error) from error
+        for asked_again in (False, True):
+            try:
+                status, content = self._answer(method, path, body)
+                break
+            except urllib3.exceptions.ProtocolError as error:  # cut off in the middle
+                if asked_again:
+                    raise self._no_answer(error) from error
+            except urllib3.exceptions.HTTPError as error:
+                raise self._no_answer(error) from error
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError) as error:
             raise self._unlike_tf_serving() from error
-        if response.status == 200:
+        if status == 200:
             return answer
         if not isinstance(answer, dict) or "error" not in answer:
             raise self._unlike_tf_serving()
-        raise InputError(_refusal(self._address, response.status, str(answer["error"])))
+        raise InputError(_refusal(self._address, status, str(answer["error"])))
+
+    def _answer(self, method: str, path: str, body: object) -> tuple[int, bytearray]:
+        """Return status and content of an answer that neither grows nor trickles for ever."""
+        # redirected, images would go to an address that nobody named
+        response = self._pool.request(
+            method, f"{self._address}{path}", json=body, redirect=False, preload_content=False
+        )
+        with closing(response):
+            return response.status, self._content(response)
 
     def _content(self, response: urllib3.BaseHTTPResponse) -> bytearray:
-        """Read an answer that neither grows nor trickles for ever."""
         content, end = bytearray(), time.monotonic() + self._timeout_s
         while part := response.read1(_PART_BYTES, decode_content=False):
             content += part
@@ -93,7 +104,6 @@ class RestModel:
                 )
             if time.monotonic() > end:
                 raise self._too_slow()
-        response.release_conn()
         return content
 
     def _too_slow(self) -> InputError:

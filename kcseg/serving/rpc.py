@@ -122,6 +122,8 @@ def _refusal(address: Address, timeout_s: float, error: Any) -> str:
             return f"{address} did not answer within {timeout_s:g} s; send fewer images, or wait longer"
         case grpc.StatusCode.NOT_FOUND:
             return f"{address} is not served ({reason}); check name and version"
+        case grpc.StatusCode.RESOURCE_EXHAUSTED if "larger than max" in reason:  # said by gRPC on our side
+            return f"{address} answers with more than {ANSWER_BYTES >> 20} MiB; send fewer images"
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return f"{address} is overloaded ({reason}); try again later"
         case grpc.StatusCode.UNIMPLEMENTED:

@@ -165,7 +165,7 @@ def _check_answer(signature: str, answer: Mapping[str, np.ndarray], asked: tuple
     for name in OUTPUTS[signature]:
         shape = answer[name].shape
         members = shape[1:2] if signature == "members" else ()
-        if shape != (*asked[:1], *members, *asked[1:]):
+        if shape != (*asked[:1], *members, *asked[1:]) or 0 in members:
             raise InputError(
                 f"the model answers images of shape {asked} with {name} of shape {shape}; export it anew"
             )

@@ -58,19 +58,24 @@ def checked_copy(folder: Path) -> Iterator[tuple[Path, Mapping[str, SignatureDef
             for name in _FILES:
                 write(copy / name, read_bytes(folder / name))
             saved = saved_model_pb2.SavedModel.FromString((copy / _FILES[0]).read_bytes())
-            needed = _variable_bytes(copy / "variables" / "variables")
-        except (InputError, DecodeError, ValueError, IndexError, RuntimeError, tf.errors.OpError) as error:
-            raise InputError(
-                f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"
-            ) from error
-        if needed > (copy / _FILES[2]).stat().st_size:
-            raise InputError(f"{folder / _FILES[2]} is shorter than its index says; export it anew")
+        except (InputError, DecodeError) as error:
+            raise InputError(_unusable(folder, error)) from error
         for found in _foreign(saved):
             raise InputError(
                 f"{folder / _FILES[0]} holds {found[:200]!r}, which no export of kcseg does, and is not run; "
                 "export it anew"
             )
+        try:
+            needed = _variable_bytes(copy / "variables" / "variables")
+        except (ValueError, TypeError, KeyError, IndexError, RuntimeError, tf.errors.OpError) as error:
+            raise InputError(_unusable(folder, error)) from error
+        if needed > (copy / _FILES[2]).stat().st_size:
+            raise InputError(f"{folder / _FILES[2]} is shorter than its index says; export it anew")
         yield copy, saved.meta_graphs[0].signature_def
+
+
+def _unusable(folder: Path, error: Exception) -> str:
+    return f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"
 
 
 def _variable_bytes(prefix: Path) -> int:

@@ -67,16 +67,22 @@ class Run:
     def member_facts(self, number: int) -> dict[str, Any]:
         """What training says of a finished member: `validation_dice`, `sha256` of its weights, and how far it went."""
         path = self.member_folder(number) / "member.json"
-        return read_facts(path, validation_dice=float | None, sha256=str)
+        return read_facts(path, validation_dice=float | None, steps=int, sha256=str)
 
     def training_data(self) -> dict[str, Any]:
         """What the run was trained on: the number of `images`, and their fingerprint `sha256`."""
         return read_facts(self.folder / "data.json", images=int, sha256=str)
 
     def held_out(self) -> dict[int, list[str]]:
-        """Ids each member held out, by its number; none for a full member."""
+        """Ids each member held out, by its number; none for a full member.
+
+        Raises:
+            InputError: `folds.json` does not say it.
+        """
         names = {number: self.member_folder(number).name for number in self.config.member_numbers}
         folds = read_facts(self.folder / "folds.json", **dict.fromkeys(names.values(), list))
+        if not all(isinstance(one, str) for name in names.values() for one in folds[name]):
+            raise InputError(f"{self.folder / 'folds.json'} names images by more than text; restore it")
         return {number: folds[name] for number, name in names.items()}
 
     def missing_members(self) -> list[int]:

@@ -89,14 +89,14 @@ def configure(base: Config, values: Mapping[str, Any]) -> Config:
 
 
 def values_of(config: Config, space: Mapping[str, OneOf | Between] = SPACE) -> dict[str, Any] | None:
-    """Return the values by which `configure` leaves a configuration as it is; None where one is not in the space."""
+    """Return the values by which `configure` leaves a configuration as it is; None where there are none."""
     values = {}
     for name, dimension in space.items():
         section, key = name.split(".")
         values[name] = 1.0 if key in ("geometry", "intensity") else getattr(getattr(config, section), key)
         if not dimension.holds(values[name]):
             return None
-    return values
+    return values if configure(config, values) == config else None
 
 
 def four_digits(value: Any) -> Any:

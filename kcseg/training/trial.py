@@ -15,7 +15,7 @@ from kcseg.config import Config, to_json
 from kcseg.data.batch import Batch
 from kcseg.data.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
-from kcseg.files import locked, read_json, remove, remove_leftovers, write_json
+from kcseg.files import locked, read_facts, read_json, remove, remove_leftovers, write_json
 from kcseg.network.unet import build_unet
 from kcseg.training.apart import KilledError, call_apart
 from kcseg.training.fit import OnStep, fit_network
@@ -115,7 +115,7 @@ def read_result(folder: Path) -> TrialResult:
         InputError: there is no result, or a damaged one.
     """
     path = folder / "result.json"
-    stated = read_json(path)
+    stated = read_facts(path, trial=str, status=str, values=dict, dice=float | None)
     try:
         result = TrialResult(**stated)
         int(result.trial)  # trials are put in order by it

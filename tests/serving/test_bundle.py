@@ -190,11 +190,12 @@ def test_an_installation_without_weights_says_so(tmp_path, monkeypatch):
         Ensemble.load()
 
 
-def test_settings_of_a_network_larger_than_its_weights_are_refused_before_it_is_built(copy):
+def test_settings_of_a_network_larger_than_its_weights_are_refused_before_it_is_built(copy, monkeypatch):
     settings = read_json(copy / "config.json")
     settings["network"] |= {"filters": 1024, "blocks_per_level": 4}  # tens of GiB
     write_json(copy / "config.json", settings)
     state_hash(copy, "config.json")
+    monkeypatch.setattr(bundle, "build_unet", None)  # fails where it is called
     with pytest.raises(InputError, match=r"member-1.npz was trained with another network: .* too few"):
         Ensemble.load(copy)
 

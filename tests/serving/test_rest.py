@@ -15,6 +15,9 @@ from kcseg.serving.runner import OUTPUTS, Ensemble
 SIGNATURES = {name: {"outputs": dict.fromkeys(outputs)} for name, outputs in OUTPUTS.items()}
 METADATA = (200, json.dumps({"metadata": {"signature_def": {"signature_def": SIGNATURES}}}))
 IMAGE = np.zeros((1, 2, 2), np.float32)
+VALUES = [[[0.5, 0.25], [0.125, 1.0]]]
+ANSWER = json.dumps({"outputs": {"mask": [[[1, 0], [0, 1]]], "probability": VALUES, "disagreement": VALUES}})
+CUT_OFF = ("X-Cut-Off", "in the middle")  # of an answer that ends there
 
 
 @pytest.fixture
@@ -36,6 +39,8 @@ def stub():
             self.send_header("Content-Length", str(len(answer[1])))
             self.end_headers()
             body = answer[1].encode()
+            if CUT_OFF in answer:
+                body = body[: len(body) // 2]
             for part in [bytes([byte]) for byte in body] if server.pause_s else [body]:
                 self.wfile.write(part)
                 time.sleep(server.pause_s)
@@ -64,12 +69,10 @@ def test_nobody_there_is_said_after_a_bounded_time():
 
 
 def test_a_busy_server_is_asked_again(stub):
-    values = [[[0.5, 0.25], [0.125, 1.0]]]
-    outputs = {"mask": [[[1, 0], [0, 1]]], "probability": values, "disagreement": values}
     busy = (429, '{"error": "full"}')
-    stub.answers += [(503, "{}"), METADATA, busy, (200, json.dumps({"outputs": outputs}))]
+    stub.answers += [(503, "{}"), METADATA, busy, (200, ANSWER)]
     found = Ensemble.connect(stub.address).segment(IMAGE)
-    assert found.mask.tolist() == [[[True, False], [False, True]]] and found.probability.tolist() == values
+    assert found.mask.tolist() == [[[True, False], [False, True]]] and found.probability.tolist() == VALUES
     assert [method for method, _ in stub.asked] == ["GET", "GET", "POST", "POST"]
 
 
@@ -145,6 +148,22 @@ def test_images_are_not_sent_on_to_where_a_server_points(stub, status):
     with pytest.raises(InputError, match="does not answer like TF Serving"):
         Ensemble.connect(stub.address).segment(IMAGE)
     assert not any(path == "/elsewhere" for _, path in stub.asked)
+
+
+@pytest.mark.parametrize("outputs", ["[[1]]", "5"])
+def test_outputs_without_names_are_told_apart(stub, outputs):
+    signatures = f'{{"serving_default": {{"outputs": {outputs}}}}}'
+    stub.answers.append((200, f'{{"metadata": {{"signature_def": {{"signature_def": {signatures}}}}}}}'))
+    with pytest.raises(InputError, match="does not answer like TF Serving"):
+        Ensemble.connect(stub.address)
+
+
+def test_an_answer_cut_off_in_the_middle_is_asked_for_once_more(stub):
+    stub.answers += [METADATA, (200, ANSWER, CUT_OFF), (200, ANSWER)]
+    assert Ensemble.connect(stub.address).segment(IMAGE).mask.shape == IMAGE.shape
+    stub.answers[:] = [METADATA, (200, ANSWER, CUT_OFF)]
+    with pytest.raises(InputError, match="nobody answers at"):
+        Ensemble.connect(stub.address).segment(IMAGE)
 
 
 def test_an_answer_that_trickles_is_given_up(stub):

@@ -7,7 +7,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from kcseg.errors import InputError
-from kcseg.serving.runner import Ensemble
+from kcseg.serving.local import LocalModel
+from kcseg.serving.runner import OUTPUTS, Ensemble
 from kcseg.serving.stock import STOCK, checked_copy
 
 
@@ -137,9 +138,16 @@ def test_variables_are_read_as_files_of_the_size_their_index_says(exported, tmp_
         check(tmp_path / "1")
 
 
-def test_what_was_checked_is_what_is_loaded(exported, tmp_path):
+def test_what_was_checked_is_what_is_loaded(exported, tmp_path, monkeypatch):
     shutil.copytree(exported / "1", tmp_path / "1")
-    with checked_copy(tmp_path / "1") as (copy, definitions):
+    load, loaded = tf.saved_model.load, []
+
+    def load_after_a_change(path):
+        loaded.append(Path(path))
         (tmp_path / "1" / "saved_model.pb").write_bytes(b"")
-        assert set(tf.saved_model.load(str(copy)).signatures) <= set(definitions)
-    assert not copy.exists()
+        return load(path)
+
+    monkeypatch.setattr(tf.saved_model, "load", load_after_a_change)
+    model = LocalModel(tmp_path / "1")
+    assert set(OUTPUTS) <= set(model.signatures) and set(OUTPUTS) <= set(model.definitions)
+    assert not loaded[0].exists()

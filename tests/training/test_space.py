@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import keras_tuner
 import numpy as np
@@ -41,6 +42,8 @@ def test_a_presets_own_values_leave_it_as_it_is(preset):
 def test_settings_beyond_the_space_have_no_values_in_it():
     for changed in ({"network.filters": 12}, {"training.learning_rate": 0.1}):
         assert values_of(configure(PRESETS["quick"], changed)) is None
+    finer = replace(PRESETS["quick"].training, learning_rate=0.00123456)  # than a trial's values are kept
+    assert values_of(replace(PRESETS["quick"], training=finer)) is None
 
 
 def test_what_float32_messages_lose_does_not_change_the_settings():

@@ -10,7 +10,8 @@ MAXIMUM_PIXELS = 4 << 20  # a request's images together: 113 crops of 192 x 192,
 MAXIMUM_BYTES = 24 * MAXIMUM_PIXELS  # a float32 in JSON takes at most 24 characters
 MAXIMUM_COMMAS = MAXIMUM_PIXELS + 1000  # there is one between every two numbers; the rest is names
 RECEIVE_S = 30.0  # for a request's body, so that a slow sender holds no place in the queue for long
-CONNECTION_S = 60.0  # of a gRPC connection, and then again for what was asked over it
+# how long a gRPC connection lasts, and how long what was asked over it may take then: as long as a full queue
+CONNECTION_S, LAST_ANSWERS_S = 60.0, 300.0
 MAXIMUM_WARMUP = 32  # requests beside a model: ours has six
 RUNNING = 2  # one request is read or written while TensorFlow, which uses all cores, works on the other
 WAITING = 16

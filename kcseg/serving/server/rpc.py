@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
 )
 
 from kcseg.serving.server.failure import Failure, invalid
-from kcseg.serving.server.limits import CONNECTION_S, MAXIMUM_BYTES
+from kcseg.serving.server.limits import CONNECTION_S, LAST_ANSWERS_S, MAXIMUM_BYTES
 from kcseg.serving.server.metrics import Metrics
 from kcseg.serving.server.model import ServedModel
 from kcseg.serving.server.queue import Queue
@@ -92,10 +92,9 @@ def grpc_server(model: ServedModel, queue: Queue, metrics: Metrics) -> grpc.Serv
         options=[
             ("grpc.max_receive_message_length", MAXIMUM_BYTES),
             ("grpc.max_send_message_length", -1),
-            # a connection is renewed after a while, so that a slow sender holds its place no longer than that; whoever
-            # was asked before has as long again to be answered
+            # a connection is renewed after a while, so that a slow sender does not hold its place for ever
             ("grpc.max_connection_age_ms", int(1e3 * CONNECTION_S)),
-            ("grpc.max_connection_age_grace_ms", int(1e3 * CONNECTION_S)),
+            ("grpc.max_connection_age_grace_ms", int(1e3 * LAST_ANSWERS_S)),
             ("grpc.so_reuseport", 0),  # two servers on one port would share its requests and not know
         ],
     )

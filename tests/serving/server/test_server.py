@@ -181,6 +181,7 @@ def _begun_request():
 
 def test_who_never_ends_a_grpc_request_loses_the_place_and_others_notice_nothing(exported, monkeypatch):
     monkeypatch.setattr("kcseg.serving.server.rpc.CONNECTION_S", 1.0)
+    monkeypatch.setattr("kcseg.serving.server.rpc.LAST_ANSWERS_S", 1.0)
     with Server(exported, port=0, grpc_port=0).in_background() as server:
         host, port = server.grpc_address.split("/")[2].split(":")
         with socket.create_connection((host, int(port)), timeout=60) as slow:

@@ -52,7 +52,8 @@ def save_state(path: Path, state: TrainingState) -> None:
     }
 
     def save(file: BinaryIO) -> None:
-        np.savez(file, facts=np.array(json.dumps(facts)), **arrays)
+        # as bytes: Python fails on a damaged text of NumPy's
+        np.savez(file, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
 
     write(path, save)
 
@@ -74,7 +75,7 @@ def arrays_in(content: bytes) -> dict[str, np.ndarray]:
             found = {name: arrays[name] for name in arrays.files}
     except Exception as error:  # of foreign bytes, readers raise anything
         raise ValueError(_reason(error)) from error
-    if not all(isinstance(array, np.ndarray) and array.dtype.kind in "iufU" for array in found.values()):
+    if not all(isinstance(array, np.ndarray) and array.dtype.kind in "iuf" for array in found.values()):
         raise ValueError("it holds more than numbers")
     return found
 
@@ -151,7 +152,7 @@ def load_state(path: Path) -> TrainingState:
     """
     try:
         arrays = arrays_in(read_bytes(path))
-        state = TrainingState(**json.loads(str(arrays.pop("facts"))))
+        state = TrainingState(**json.loads(arrays.pop("facts").tobytes()))
         for name in ("variables", "best_weights"):
             count = sum(key.startswith(f"{name}-") for key in arrays)
             setattr(state, name, [arrays[f"{name}-{index}"] for index in range(count)])

@@ -60,6 +60,12 @@ def test_a_compressed_state_is_refused_before_it_is_unpacked(tmp_path):
         load_state(tmp_path / "state.npz")
 
 
+def test_a_text_that_is_none_is_refused(tmp_path):
+    np.savez(tmp_path / "state.npz", facts=np.frombuffer(b"\xff" * 8, "<U2"))  # beyond Unicode
+    with pytest.raises(InputError, match="is damaged"):
+        load_state(tmp_path / "state.npz")
+
+
 def test_facts_of_another_kind_are_refused(tmp_path, state):
     for wrong in ({"history": 5}, {"history": [{"loss": "low"}]}, {"best_epoch": "1"}, {"best_score": None}):
         save_state(tmp_path / "state.npz", TrainingState(**{**vars(state), **wrong}))

@@ -11,7 +11,7 @@ import urllib3
 
 from kcseg.errors import InputError
 from kcseg.serving.address import Address
-from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures
+from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
 
 _PART_BYTES = 1 << 16
 # five attempts at most, the last after about three seconds of waiting; a request cut off is sent once more
@@ -99,22 +99,15 @@ class RestModel:
         while part := response.read1(_PART_BYTES, decode_content=False):
             content += part
             if len(content) > ANSWER_BYTES:
-                raise InputError(
-                    f"{self._address} answers with more than {ANSWER_BYTES >> 20} MiB; send fewer images"
-                )
+                raise InputError(too_large(self._address, ANSWER_BYTES))
             if time.monotonic() > end:
-                raise self._too_slow()
+                raise InputError(too_slow(self._address, self._timeout_s))
         return content
-
-    def _too_slow(self) -> InputError:
-        return InputError(
-            f"{self._address} did not answer within {self._timeout_s:g} s; send fewer images, or wait longer"
-        )
 
     def _no_answer(self, error: urllib3.exceptions.HTTPError) -> InputError:
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
-            return self._too_slow()
+            return InputError(too_slow(self._address, self._timeout_s))
         return InputError(
             f"nobody answers at {self._address} ({reason}); check the address, and that the server runs"
         )

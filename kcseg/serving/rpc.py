@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from kcseg.errors import InputError
 from kcseg.serving.address import Address
-from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures
+from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
 
 try:
     from tensorflow_serving.apis import (
@@ -119,11 +119,11 @@ def _refusal(address: Address, timeout_s: float, error: Any) -> str:
         case grpc.StatusCode.UNAVAILABLE:
             return f"nobody answers at {address} ({reason}); check the address, and that the server runs"
         case grpc.StatusCode.DEADLINE_EXCEEDED:
-            return f"{address} did not answer within {timeout_s:g} s; send fewer images, or wait longer"
+            return too_slow(address, timeout_s)
         case grpc.StatusCode.NOT_FOUND:
             return f"{address} is not served ({reason}); check name and version"
         case grpc.StatusCode.RESOURCE_EXHAUSTED if "larger than max" in reason:  # said by gRPC on our side
-            return f"{address} answers with more than {ANSWER_BYTES >> 20} MiB; send fewer images"
+            return too_large(address, ANSWER_BYTES)
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return f"{address} is overloaded ({reason}); try again later"
         case grpc.StatusCode.UNIMPLEMENTED:

@@ -160,6 +160,16 @@ def check_signatures(where: object, found: Mapping[str, Collection[str]]) -> Non
             )
 
 
+def too_large(where: object, most_bytes: int) -> str:
+    """Say that an answer is larger than we take."""
+    return f"{where} answers with more than {most_bytes >> 20} MiB; send fewer images"
+
+
+def too_slow(where: object, timeout_s: float) -> str:
+    """Say that an answer takes too long."""
+    return f"{where} did not answer within {timeout_s:g} s; send fewer images, or wait longer"
+
+
 def _check_answer(signature: str, answer: Mapping[str, np.ndarray], asked: tuple[int, ...]) -> None:
     """Refuse what no exported ensemble answers, whatever the images: it gives numbers from 0 to 1 even for NaN."""
     for name in OUTPUTS[signature]:

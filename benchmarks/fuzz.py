@@ -24,9 +24,10 @@ import traceback
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, MutableSequence, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -115,7 +116,7 @@ def broken(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
                 content[place:place] = random.bytes(random.integers(1, 16))
             case 7:
                 other = samples[random.integers(len(samples))]
-                start = int(random.integers(len(other)))
+                start = int(random.integers(max(len(other), 1)))
                 content[place : place + 32] = other[start : start + int(random.integers(1, 64))]
             case 8:
                 del content[int(random.integers(len(content) + 1)) :]
@@ -189,6 +190,157 @@ def _changed(random: np.random.Generator, value: object) -> object:
         case _:
             value[place] = _changed(random, value[place])
     return value
+
+
+def broken_index(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """Mostly broken inside of an entry or a block, with check sums put right, so that what lies behind is reached."""
+    if random.random() < 0.2:
+        return broken(random, samples)
+    sound = samples[random.integers(len(samples))]
+    entries = _index_entries(sound)
+    chosen, other = (int(random.integers(len(entries))) for _ in range(2))
+    key, value = entries[chosen]
+    match random.integers(7):
+        case 0:
+            del entries[chosen]
+        case 1:
+            entries[chosen] = (key, entries[other][1])
+        case 2:
+            entries[chosen] = (broken(random, [key]), value)
+        case 3 | 4 | 5:
+            entries[chosen] = (key, broken(random, [value]))
+    data = _index_block(entries)
+    if random.random() < 0.3:
+        data = broken(random, [data])
+    where = _varint(0) + _varint(len(data))
+    if random.random() < 0.1:
+        where = broken(random, [where])
+    return _index_table(data, where, compressed=random.random() < 0.05)
+
+
+def _index_entries(table: bytes) -> list[tuple[bytes, bytes]]:
+    """Return keys and values of a sound index, a table of LevelDB's whose entries all lie in its first block.
+
+    An entry says how many bytes of its key are those of the key before, how many are its own, and how long its value
+    is; these follow. Behind the entries stand places to begin a search at, and their number.
+    """
+    end, _ = _read_varint(table, len(table) - 48)  # the footer names where the second block begins
+    end -= 5  # kind and check sum of the first
+    end -= 4 * (1 + struct.unpack("<I", table[end - 4 : end])[0])
+    place, key, entries = 0, b"", []
+    while place < end:
+        shared, place = _read_varint(table, place)
+        own, place = _read_varint(table, place)
+        length, place = _read_varint(table, place)
+        key = key[:shared] + table[place : place + own]
+        entries.append((key, table[place + own : place + own + length]))
+        place += own + length
+    return entries
+
+
+def _index_block(entries: Sequence[tuple[bytes, bytes]]) -> bytes:
+    parts = [_varint(0) + _varint(len(key)) + _varint(len(value)) + key + value for key, value in entries]
+    return b"".join(parts) + struct.pack("<II", 0, 1)
+
+
+def _index_table(data: bytes, where: bytes, *, compressed: bool = False) -> bytes:
+    """Return a table of a block of entries, an empty block, and one that says where the first lies."""
+    content, footer = b"", b""
+    for block in (data, _index_block([]), _index_block([(b"\xff", where)])):
+        footer += _varint(len(content)) + _varint(len(block)) if content else b""
+        block += bytes([compressed and not content])
+        content += block + _check_sum(block)
+    return content + footer.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
+
+
+def _varint(number: int) -> bytes:
+    return bytes([number]) if number < 128 else bytes([number % 128 + 128]) + _varint(number // 128)
+
+
+def _read_varint(content: bytes, place: int) -> tuple[int, int]:
+    """Return a number, and the place behind it."""
+    low, place = content[place], place + 1
+    if low < 128:
+        return low, place
+    high, place = _read_varint(content, place)
+    return low - 128 + 128 * high, place
+
+
+def _check_sum(content: bytes) -> bytes:
+    """Return the CRC32C of LevelDB's blocks: TensorFlow puts the same behind each record of a file."""
+    import tensorflow as tf
+
+    with tempfile.NamedTemporaryFile() as file:
+        with tf.io.TFRecordWriter(file.name) as writer:
+            writer.write(content)
+        return file.read()[-4:]
+
+
+def broken_message(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """Mostly a whole SavedModel with one to five of its fields changed."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    if random.random() < 0.2:
+        return broken(random, samples)
+    message = saved_model_pb2.SavedModel.FromString(samples[random.integers(len(samples))])
+    for _ in range(random.integers(1, 6)):
+        _change_field(random, message)
+    return message.SerializePartialToString()
+
+
+def _change_field(random: np.random.Generator, message: Any) -> None:
+    """Change, clear, double or go down into one field of a message."""
+    fields = message.ListFields()
+    if not fields:
+        return
+    field, value = fields[random.integers(len(fields))]
+    if random.random() < 0.02:
+        message.ClearField(field.name)
+    elif isinstance(value, MutableMapping):
+        key = list(value)[random.integers(len(value))]
+        if random.random() < 0.2:
+            del value[key]
+        elif hasattr(value[key], "ListFields"):
+            _change_field(random, value[key])
+        else:
+            value[key] = _other(random, value[key])
+    elif isinstance(value, MutableSequence):
+        place = int(random.integers(len(value)))
+        match random.integers(8):
+            case 0:
+                del value[place]
+            case 1:
+                value.append(value[place])
+            case _ if hasattr(value[place], "ListFields"):
+                _change_field(random, value[place])
+            case _:
+                value[place] = _other(random, value[place])
+    elif hasattr(value, "ListFields"):
+        _change_field(random, value)
+    else:
+        with contextlib.suppress(ValueError):  # a number too large for its field, or none of its enumeration
+            setattr(message, field.name, _other(random, value))
+
+
+def _other(random: np.random.Generator, value: Any) -> Any:
+    """Return another value of that type."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return (
+                NUMBERS[random.integers(len(NUMBERS))]
+                if random.random() < 0.5
+                else value + int(random.choice([-1, 1]))
+            )
+        case float():
+            return float(random.choice([0.0, -1.0, 1e30, np.inf, np.nan]))
+        case str():
+            return str(
+                random.choice(["", "a", value[:-1], value + "a", "Relu", "RestoreV2", "AssignVariableOp"])
+            )
+        case _:
+            return broken(random, [value])
 
 
 # Sound files
@@ -358,6 +510,10 @@ def index_samples() -> list[bytes]:
     return [saved(lambda path: _save_model(path.parents[1]), "variables/variables.index")]
 
 
+def values_samples() -> list[bytes]:
+    return [saved(lambda path: _save_model(path.parents[1]), "variables/variables.data-00000-of-00001")]
+
+
 def _save_model(folder: Path) -> None:
     import tensorflow as tf
 
@@ -457,15 +613,37 @@ def read_search(path: Path) -> None:
 
 def read_saved_model(path: Path) -> None:
     """Check a graph beside sound variables."""
-    _check_model(path, "saved_model.pb")
+    with _checked(path, "saved_model.pb"):
+        pass
 
 
 def read_index(path: Path) -> None:
-    """Check variables whose index is broken, below a sound graph."""
-    _check_model(path, "variables/variables.index")
+    """Check variables whose index is broken, below a sound graph; then have TensorFlow read them."""
+    _read_variables(path, "variables/variables.index")
 
 
-def _check_model(path: Path, name: str) -> None:
+def read_values(path: Path) -> None:
+    """The same with values that are broken."""
+    _read_variables(path, "variables/variables.data-00000-of-00001")
+
+
+def _read_variables(path: Path, name: str) -> None:
+    import tensorflow as tf
+
+    with _checked(path, name) as (model, _):
+        try:
+            checkpoint = tf.train.load_checkpoint(str(model / "variables/variables"))
+            for variable in checkpoint.get_variable_to_shape_map():
+                checkpoint.get_tensor(variable)
+        except (
+            ValueError,
+            RuntimeError,
+            tf.errors.OpError,
+        ) as error:  # which is refused where a model is loaded
+            raise InputError("refused") from error
+
+
+def _checked(path: Path, name: str) -> contextlib.AbstractContextManager:
     """Check an otherwise sound model that has this file in the place of `name`."""
     from kcseg.serving.stock import checked_copy
 
@@ -473,8 +651,7 @@ def _check_model(path: Path, name: str) -> None:
     if not model.exists():
         _save_model(model)
     shutil.copyfile(path, model / name)
-    with checked_copy(model):
-        pass
+    return checked_copy(model)
 
 
 READERS = {
@@ -492,8 +669,9 @@ READERS = {
     "pre-trained weights": Reader("pretrained.npz", pretrained_samples, broken_zip, read_pretrained),
     "member's weights": Reader("member.weights.h5", weights_samples, broken, read_weights),
     "search state": Reader("state.json", search_samples, broken_json, read_search),
-    "variables' index": Reader("variables.index", index_samples, broken, read_index),
-    "saved model": Reader("saved_model.pb", saved_model_samples, broken, read_saved_model),
+    "variables' index": Reader("variables.index", index_samples, broken_index, read_index),
+    "variables' values": Reader("variables.data", values_samples, broken, read_values),
+    "saved model": Reader("saved_model.pb", saved_model_samples, broken_message, read_saved_model),
 }
 
 

@@ -1,19 +1,18 @@
 """What an exported ensemble may consist of, and the refusal of a SavedModel that could do more than compute."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
 from kcseg.errors import InputError
 from kcseg.files import read_bytes, write
+from kcseg.serving.variables import check_variables
 
 # All of them are in stock TensorFlow and TF Serving; none runs Python, and none reads or writes a file.
 STOCK = {
@@ -42,9 +41,9 @@ _WRAPPERS = ("_generic_user_object", "signature_map", "trackable_list_wrapper", 
 def checked_copy(folder: Path) -> Iterator[tuple[Path, Mapping[str, SignatureDef]]]:
     """Yield a copy of a SavedModel that TensorFlow may load, and the definitions of its signatures.
 
-    Its graph was held against the list above, and its variables take no more memory than their file. It is a copy,
-    so that nobody can change it in between. That the model is any good, or that it ends, nobody says: only that it
-    cannot run code or touch files.
+    Its graph was held against the list above, and its variables against their file. It is a copy, so that nobody can
+    change it in between. That the model is any good, or that it ends, nobody says: only that it cannot run code or
+    touch files.
 
     Args:
         folder: one version, as `kcseg export` writes it.
@@ -55,38 +54,21 @@ def checked_copy(folder: Path) -> Iterator[tuple[Path, Mapping[str, SignatureDef
     with TemporaryDirectory(prefix="kcseg-") as place:
         copy = Path(place)
         try:
-            for name in _FILES:
-                write(copy / name, read_bytes(folder / name))
-            saved = saved_model_pb2.SavedModel.FromString((copy / _FILES[0]).read_bytes())
-        except (InputError, DecodeError) as error:
-            raise InputError(_unusable(folder, error)) from error
+            contents = [read_bytes(folder / name) for name in _FILES]
+            saved = saved_model_pb2.SavedModel.FromString(contents[0])
+            check_variables(*contents[1:])
+        except (InputError, ValueError, DecodeError) as error:
+            raise InputError(
+                f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"
+            ) from error
         for found in _foreign(saved):
             raise InputError(
                 f"{folder / _FILES[0]} holds {found[:200]!r}, which no export of kcseg does, and is not run; "
                 "export it anew"
             )
-        try:
-            needed = _variable_bytes(copy / "variables" / "variables")
-        except (ValueError, TypeError, KeyError, IndexError, RuntimeError, tf.errors.OpError) as error:
-            raise InputError(_unusable(folder, error)) from error
-        if needed > (copy / _FILES[2]).stat().st_size:
-            raise InputError(f"{folder / _FILES[2]} is shorter than its index says; export it anew")
+        for name, content in zip(_FILES, contents, strict=True):
+            write(copy / name, content)
         yield copy, saved.meta_graphs[0].signature_def
-
-
-def _unusable(folder: Path, error: Exception) -> str:
-    return f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"
-
-
-def _variable_bytes(prefix: Path) -> int:
-    """Return the memory that variables take, by their index."""
-    checkpoint = tf.train.load_checkpoint(str(prefix))
-    kinds = checkpoint.get_variable_to_dtype_map()
-    return sum(
-        math.prod(shape) * kinds[name].size
-        for name, shape in checkpoint.get_variable_to_shape_map().items()
-        if kinds[name] != tf.string  # the names of the objects, a scalar, as long as the file says
-    )
 
 
 def _foreign(saved: saved_model_pb2.SavedModel) -> Iterable[str]:

@@ -125,7 +125,7 @@ def test_variables_are_read_as_files_of_the_size_their_index_says(exported, tmp_
     shutil.copytree(exported / "1", tmp_path / "1")
     variables = tmp_path / "1" / "variables" / "variables.data-00000-of-00001"
     variables.write_bytes(variables.read_bytes()[:100])
-    with pytest.raises(InputError, match="is shorter than its index says"):
+    with pytest.raises(InputError, match="the file of its variables ends before"):
         check(tmp_path / "1")
     variables.unlink()
     os.mkfifo(variables)  # which would be waited for

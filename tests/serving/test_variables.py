@@ -1,0 +1,133 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from kcseg.serving.variables import check_variables
+
+FIRST = np.arange(2, dtype=np.float32)
+SECOND = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+def saved(folder, tensors):
+    """Return index and values as TensorFlow writes them."""
+    prefix = folder / "variables"
+    slices = [""] * len(tensors)
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix),
+        tensor_names=list(tensors),
+        shape_and_slices=slices,
+        tensors=list(tensors.values()),
+    )
+    return prefix.with_suffix(".index").read_bytes(), prefix.with_suffix(".data-00000-of-00001").read_bytes()
+
+
+@pytest.fixture
+def files(tmp_path):
+    return saved(tmp_path, {"first": FIRST, "second": SECOND, "text": np.array(b"the names")})
+
+
+def replaced(content, old, new):
+    assert len(old) == len(new) and content.count(old) == 1
+    return content.replace(old, new)
+
+
+def test_what_tensorflow_wrote_is_accepted(files):
+    check_variables(*files)
+
+
+def test_an_index_of_several_blocks_is_read_to_its_end(tmp_path):
+    tensors = {f"{number:06d}" + "a" * 900: np.float32(number) for number in range(400)}
+    index, data = saved(tmp_path, tensors)
+    assert (
+        index.count(b"a" * 900) > 20
+    )  # keys share nothing at the places to search from, and in each new block
+    check_variables(index, data)
+    with pytest.raises(ValueError, match=r"ends before '000399a+' does"):
+        check_variables(index, data[:-1])
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float64, np.bool_, np.complex64])
+def test_numbers_of_another_kind_are_refused(tmp_path, kind):
+    with pytest.raises(ValueError, match="'first' is of a kind that no export has"):
+        check_variables(*saved(tmp_path, {"first": np.ones(2, kind)}))
+
+
+@pytest.mark.parametrize("shape", [(0,), (1, 1, 1, 1, 2)])
+def test_shapes_that_no_layer_has_are_refused(tmp_path, shape):
+    with pytest.raises(ValueError, match="of a kind that no export has"):
+        check_variables(*saved(tmp_path, {"first": np.ones(shape, np.float32)}))
+
+
+def test_a_variable_takes_what_its_file_has_for_it(files):
+    index, data = files
+    with pytest.raises(ValueError, match="'second' takes 1524 bytes, and has 24"):
+        # two rows of three numbers become 127 rows
+        check_variables(
+            replaced(index, b"\x12\x02\x08\x02\x12\x02\x08\x03", b"\x12\x02\x08\x7f\x12\x02\x08\x03"), data
+        )
+    with pytest.raises(ValueError, match="ends before 'text' does"):
+        check_variables(index, data[:-1])
+
+
+def test_text_is_as_long_as_its_entry_says(files):
+    index, data = files
+    place = data.index(b"the names") - 5  # its length, and a check sum of that
+    assert data[place] == 9
+    for length in (8, 10, 127):
+        with pytest.raises(ValueError, match=f"'text' takes {length + 5} bytes, and has 14"):
+            check_variables(index, data[:place] + bytes([length]) + data[place + 1 :])
+    with pytest.raises(ValueError, match="does not end"):
+        check_variables(index, data[:place] + b"\xff" * (len(data) - place))
+
+
+def test_variables_do_not_share_a_place(tmp_path):
+    index, data = saved(tmp_path, {"first": FIRST, "second": FIRST + 1})
+    with pytest.raises(ValueError, match="share a place"):
+        check_variables(replaced(index, b"\x20\x08\x28\x08", b"\x20\x00\x28\x08"), data[:8])
+
+
+def test_an_entry_that_is_no_message_is_refused_where_tensorflow_would_end_the_process(files):
+    index, data = files
+    with pytest.raises(DecodeError):
+        check_variables(replaced(index, b"\x08\x01\x12\x04\x12\x02\x08\x02", b"\xff" * 8), data)
+
+
+def test_an_entry_stays_in_its_block(files):
+    index, data = files
+    place = index.index(b"first")
+    for before in (1, 2, 3):  # the value's length, the key's own part, what it shares
+        with pytest.raises(ValueError, match="leaves its block"):
+            check_variables(index[: place - before] + b"\x7f" + index[place - before + 1 :], data)
+
+
+def test_a_table_that_is_cut_off_compressed_or_too_large_is_refused(files):
+    index, data = files
+    for length in range(len(index)):
+        with pytest.raises(ValueError, match="its index of variables is none, or cut off"):
+            check_variables(index[:length], data)
+    with pytest.raises(ValueError, match="more than 4194304"):
+        check_variables(bytes(5 << 20), data)
+    end = index[-48]  # the empty block begins where the footer says, behind kind and check sum of the first
+    assert end < 128
+    with pytest.raises(ValueError, match="is compressed"):
+        check_variables(index[: end - 5] + b"\x01" + index[end - 4 :], data)
+
+
+@pytest.mark.parametrize("change", range(3))
+def test_a_block_lies_in_its_file_and_is_searched_from_where_entries_begin(files, change):
+    index, data = files
+    end = index[-48] - 5
+    broken, message = [
+        (index[:-46] + b"\x7f" + index[-45:], "leaves the file"),
+        (index[: end - 4] + b"\xff\0\0\0" + index[end:], "counts more than it has"),
+        (index[: end - 8] + b"\x03\0\0\0" + index[end - 4 :], "where no entry begins"),
+    ][change]
+    with pytest.raises(ValueError, match=message):
+        check_variables(broken, data)
+
+
+def test_an_index_begins_with_the_header_of_one_file(files):
+    index, data = files
+    with pytest.raises(ValueError, match="does not begin"):
+        check_variables(replaced(index, b"\x08\x01\x1a\x02\x08\x01", b"\x08\x02\x1a\x02\x08\x01"), data)

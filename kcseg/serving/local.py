@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kcseg.config import EXPORT
-from kcseg.errors import InputError
+from kcseg.errors import InputError, reason_of
 from kcseg.serving.bundle import is_bundle, load_bundle
 from kcseg.serving.export import versions
 from kcseg.serving.graph import EnsembleGraph
@@ -30,6 +30,7 @@ class LocalModel:
         Raises:
             InputError: it cannot be read, is not an exported ensemble, or could do more than compute.
         """
+        self._folder = folder
         try:
             with checked_copy(folder) as (copy, self.definitions):
                 self._model = tf.saved_model.load(
@@ -38,17 +39,27 @@ class LocalModel:
             self.signatures = dict(self._model.signatures)
         except InputError:  # a ValueError that says it already
             raise
-        except (OSError, ValueError, KeyError, RuntimeError, AttributeError, tf.errors.OpError) as error:
+        except Exception as error:  # of a foreign graph, TensorFlow raises anything
             raise InputError(
-                f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"
+                f"{folder} cannot be loaded as a kcseg ensemble ({reason_of(error)}); export it anew"
             ) from error
         check_signatures(
             folder, {name: function.structured_outputs for name, function in self.signatures.items()}
         )
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return a signature's outputs for images in HU, float32 (batch, height, width)."""
-        found = self.signatures[signature](image=tf.constant(images))
+        """Return a signature's outputs for images in HU, float32 (batch, height, width).
+
+        Raises:
+            InputError: the graph of another maker fails, or memory does not suffice.
+        """
+        try:
+            found = self.signatures[signature](image=tf.constant(images))
+        except (tf.errors.OpError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self._folder} cannot segment {images.shape} pixels ({reason_of(error)}); take fewer at a time, or "
+                "export it anew"
+            ) from error
         return {name: tensor.numpy() for name, tensor in found.items()}
 
 

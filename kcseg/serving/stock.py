@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
-from kcseg.errors import InputError
+from kcseg.errors import InputError, reason_of
 from kcseg.files import read_bytes, write
 from kcseg.serving.variables import check_variables
 
@@ -59,7 +59,7 @@ def checked_copy(folder: Path) -> Iterator[tuple[Path, Mapping[str, SignatureDef
             check_variables(*contents[1:])
         except (InputError, ValueError, DecodeError) as error:
             raise InputError(
-                f"{folder} cannot be loaded as a kcseg ensemble ({error}); export it anew"
+                f"{folder} cannot be loaded as a kcseg ensemble ({reason_of(error)}); export it anew"
             ) from error
         for found in _foreign(saved):
             raise InputError(

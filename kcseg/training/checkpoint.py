@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from kcseg.config import NetworkConfig
-from kcseg.errors import InputError
+from kcseg.errors import InputError, reason_of
 from kcseg.files import read_bytes, write
 from kcseg.network.unet import build_unet, count_parameters
 
@@ -74,7 +74,7 @@ def arrays_in(content: bytes) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
     except Exception as error:  # of foreign bytes, readers raise anything
-        raise ValueError(_reason(error)) from error
+        raise ValueError(reason_of(error)) from error
     if not all(isinstance(array, np.ndarray) and array.dtype.kind in "iuf" for array in found.values()):
         raise ValueError("it holds more than numbers")
     return found
@@ -117,7 +117,7 @@ def load_pretrained(path: Path, config: NetworkConfig) -> dict[str, np.ndarray]:
         found = arrays_in(content := read_bytes(path))
     except Exception as error:
         raise InputError(
-            f"{path} holds no pre-trained weights ({_reason(error)}); name what kcseg pretrain wrote"
+            f"{path} holds no pre-trained weights ({reason_of(error)}); name what kcseg pretrain wrote"
         ) from error
     refuse_too_small(path, len(content), config)
     start = {}
@@ -161,7 +161,7 @@ def load_state(path: Path) -> TrainingState:
         return state
     except Exception as error:
         raise InputError(
-            f"the resume state {path} is damaged ({_reason(error)}); delete it to start this member anew"
+            f"the resume state {path} is damaged ({reason_of(error)}); delete it to start this member anew"
         ) from error
 
 
@@ -181,7 +181,7 @@ def load_weights(path: Path, network: keras.Model) -> None:
             network.load_weights(path)
     except Exception as error:
         raise InputError(
-            f"{path} cannot be loaded as weights of this network ({_reason(error)}); train the member anew"
+            f"{path} cannot be loaded as weights of this network ({reason_of(error)}); train the member anew"
         ) from error
 
 
@@ -225,9 +225,3 @@ def _is_sound(state: TrainingState) -> bool:
         and type(state.best_score) is float
         and all(array.dtype.kind in "iuf" for array in state.variables + state.best_weights)
     )
-
-
-def _reason(error: Exception) -> str:
-    """Return what an error says as one short line; of foreign bytes it may quote anything."""
-    text = " ".join(str(error).split())[:200]
-    return "".join(letter for letter in text if letter.isprintable()) or type(error).__name__

@@ -53,6 +53,21 @@ def list_masks(*paths: Path) -> dict[str, Path]:
     return _list(paths, "masks", scan_masks)
 
 
+def entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder, hidden files left out, sorted.
+
+    Raises:
+        InputError: it cannot be listed, or holds more than a million files.
+    """
+    try:
+        found = list(islice(folder.iterdir(), _MOST_FILES + 1))
+    except OSError as error:
+        raise InputError(f"cannot list {folder}: {error.strerror or error}; check the path") from error
+    if len(found) > _MOST_FILES:
+        raise InputError(f"expected at most {_MOST_FILES} files in {folder}, got more; split the folder")
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
 def pairing_faults(
     images: dict[str, Path], masks: dict[str, Path], names: tuple[str, str] = ("image", "mask")
 ) -> list[str]:
@@ -86,7 +101,9 @@ def _scan(folder: Path, within: Path, accepts: Callable[[Path], bool], expected:
     files: dict[str, Path] = {}
     faults = []
     root = os.path.realpath(within)
-    for path in _entries(folder):
+    for path in entries(folder):
+        if path.is_dir():
+            continue
         name = identifier(path)
         if _leads_out(path, root):
             faults.append(_link_out(path, within))
@@ -101,16 +118,6 @@ def _scan(folder: Path, within: Path, accepts: Callable[[Path], bool], expected:
     if not files and not faults:
         faults.append(f"{folder} is empty; put {expected} there")
     return Listing(dict(sorted(files.items())), tuple(faults))
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        found = list(islice(folder.iterdir(), _MOST_FILES + 1))
-        if len(found) > _MOST_FILES:
-            raise InputError(f"expected at most {_MOST_FILES} files in {folder}, got more; split the folder")
-        return sorted(path for path in found if not path.name.startswith(".") and not path.is_dir())
-    except OSError as error:
-        raise InputError(f"cannot list {folder}: {error.strerror or error}; check the path") from error
 
 
 def _list(paths: tuple[Path, ...], inner: str, scan: Callable[[Path, Path], Listing]) -> dict[str, Path]:

@@ -2,7 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
-from functools import cache
+from itertools import pairwise
 
 import keras
 from keras import KerasTensor, layers
@@ -40,12 +40,29 @@ def build_unet(config: NetworkConfig, *, seed: int) -> keras.Model:
     return keras.Model(image, head(x), name="unet")
 
 
-@cache
 def count_parameters(config: NetworkConfig) -> int:
-    """Return how many weights the network has, all of them, without giving any a value."""
-    with keras.StatelessScope(initialize_variables=False):
-        count = build_unet(config, seed=0).count_params()
-    keras.backend.clear_session(free_memory=False)  # forget the variables that still wait for their values
+    """Return how many weights the network has, all of them, without building any.
+
+    Reckoned and not asked of Keras, which keeps a count's variables and names for the networks built after it.
+    """
+    widths = [config.filters * 2**level for level in range(config.levels)]
+
+    def normalised(inputs: int, width: int, kernel_px: int = config.kernel_px) -> int:
+        return kernel_px**2 * inputs * width + 4 * width
+
+    def residual(inputs: int, width: int) -> int:
+        shortcut = 0 if inputs == width else normalised(inputs, width, 1)
+        inner = 2 * config.blocks_per_level - 1
+        return shortcut + normalised(inputs, width) + inner * normalised(width, width)
+
+    count = normalised(1, widths[0]) + widths[0] + 1  # the first convolution and the head
+    for above, width in zip([widths[0], *widths], widths, strict=False):
+        count += residual(above, width)
+    upsampling_px = 2 if config.upsampling == "transpose" else 1
+    for width, below in pairwise(widths):
+        count += config.skip_convolutions * normalised(width, width)
+        count += upsampling_px**2 * below * width + width
+        count += normalised(2 * width, width) + residual(width, width)
     return count
 
 

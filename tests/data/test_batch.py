@@ -55,7 +55,7 @@ def test_folder_with_images_counts_as_one_training_batch(challenge):
 
 def test_folder_without_batches_or_with_others_is_refused(challenge, tmp_path):
     assert "no batch in" in refusal(find_batches, challenge / "train-1" / "masks")
-    assert "no batch in" in refusal(find_batches, tmp_path / "missing")
+    assert "cannot list" in refusal(find_batches, tmp_path / "missing")
     (challenge / "train-2").rename(challenge / "second")
     assert "got second; rename it" in refusal(find_batches, challenge)
 

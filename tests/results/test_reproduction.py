@@ -78,7 +78,7 @@ def test_a_sure_gain_holds_and_an_unsure_one_is_not_shown(findings):
     assert verdict(findings, "best single network") == HOLDS
     assert verdict(findings, "component helps (average") == HOLDS
     assert verdict(findings, "Augmentation helps") == HOLDS
-    assert verdict(findings, "better than the mean") == NOT_SHOWN
+    assert verdict(findings, "better than the mean.") == NOT_SHOWN
     assert verdict(findings, "component helps (median)") == NOT_SHOWN
     assert verdict(findings, "Aggregation helps") == HOLDS
     assert verdict(findings, "barely significant") == PARTLY
@@ -87,6 +87,20 @@ def test_a_sure_gain_holds_and_an_unsure_one_is_not_shown(findings):
 def test_a_loss_does_not_hold(findings):
     worse = replace(findings, ensemble=ways(0.005))
     assert verdict(worse, "best single network") == FAILS  # 0.005 is below member 2
+
+
+@pytest.mark.parametrize(
+    ("shift", "spread", "expected"),
+    [
+        (0.0, 0.0, HOLDS),
+        (0.002, 0.0, HOLDS),
+        (0.004, 0.0, FAILS),
+        (0.0, 0.2, NOT_SHOWN),  # so wide an interval tells nothing
+    ],
+)
+def test_a_score_is_unchanged_where_its_whole_interval_says_so(findings, shift, spread, expected):
+    arms = {**findings.arms, "random-start": {**ways(), "median": scored(0.03 + shift, spread)}}
+    assert verdict(replace(findings, arms=arms), "leaves the final score") == expected
 
 
 def test_faster_is_told_from_slower(findings):

@@ -39,6 +39,6 @@ clean:
 
 .venv-oldest/installed-dev: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv-oldest
-	sed -n 's/^ *\([a-z0-9-]*\)\(\[[a-z]*\]\)\{0,1\}>=\([0-9.]*\).*/\1==\3.*/p' setup.cfg > .venv-oldest/oldest.txt
+	sed -n 's/^ *\([a-z0-9-]*\)\(\[[a-z]*\]\)\{0,1\}>=\([0-9.]*\)\(.*\)/\1==\3.*\4/p' setup.cfg > .venv-oldest/oldest.txt
 	.venv-oldest/bin/python -m pip install --quiet --constraint .venv-oldest/oldest.txt --editable '.[dev]'
 	touch $@

@@ -14,15 +14,16 @@ from kcseg.serving.address import Address
 from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
 
 _PART_BYTES = 1 << 16
-# five attempts at most, the last after about three seconds of waiting; a request cut off is sent once more
+# a server that is down or starting is asked five times, the last after about three seconds of waiting
+_PAUSES_S = (0.2, 0.4, 0.8, 1.6)
 _RETRIES = urllib3.Retry(
-    total=4,
-    read=1,
-    backoff_factor=0.2,
-    status_forcelist=(429, 503),
+    total=len(_PAUSES_S),
+    read=1,  # a request cut off is sent once more
+    backoff_factor=_PAUSES_S[0],
     allowed_methods=None,  # a prediction changes nothing, so it may be asked twice
-    raise_on_status=False,
+    respect_retry_after_header=False,  # it may say years, and such an answer would be read without end
 )
+_OVERLOADED = (429, 503)
 
 
 class RestModel:
@@ -66,15 +67,11 @@ class RestModel:
             raise self._unlike_tf_serving() from error
 
     def _request(self, method: str, path: str, body: object = None) -> Any:
-        for asked_again in (False, True):
-            try:
-                status, content = self._answer(method, path, body)
+        for pause_s in (*_PAUSES_S, 0.0):
+            status, content = self._whole_answer(method, path, body)
+            if status not in _OVERLOADED:
                 break
-            except urllib3.exceptions.ProtocolError as error:  # cut off in the middle
-                if asked_again:
-                    raise self._no_answer(error) from error
-            except urllib3.exceptions.HTTPError as error:
-                raise self._no_answer(error) from error
+            time.sleep(pause_s)
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError) as error:
@@ -84,6 +81,16 @@ class RestModel:
         if not isinstance(answer, dict) or "error" not in answer:
             raise self._unlike_tf_serving()
         raise InputError(_refusal(self._address, status, str(answer["error"])))
+
+    def _whole_answer(self, method: str, path: str, body: object) -> tuple[int, bytearray]:
+        """Return status and content; where the answer is cut off in the middle, it is asked for once more."""
+        try:
+            try:
+                return self._answer(method, path, body)
+            except urllib3.exceptions.ProtocolError:
+                return self._answer(method, path, body)
+        except urllib3.exceptions.HTTPError as error:
+            raise self._no_answer(error) from error
 
     def _answer(self, method: str, path: str, body: object) -> tuple[int, bytearray]:
         """Return status and content of an answer that neither grows nor trickles for ever."""
@@ -121,6 +128,6 @@ class RestModel:
 def _refusal(address: Address, status: int, reason: str) -> str:
     if status == 404:
         return f"{address} is not served ({reason}); check name and version at http[s]://HOST/v1/models/NAME"
-    if status in (429, 503):
+    if status in _OVERLOADED:
         return f"{address} is overloaded ({reason}); try again later"
     return f"{address} refused the request ({reason})"

@@ -84,6 +84,23 @@ def test_a_server_that_stays_busy_is_given_up_with_its_reason(stub):
     assert len(stub.asked) == 1 + 5
 
 
+def test_a_busy_server_is_asked_when_we_say_and_not_when_it_does(stub):
+    stub.answers += [(503, "{}", ("Retry-After", "100000")), METADATA]
+    start = time.perf_counter()
+    Ensemble.connect(stub.address)
+    assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_refusal_that_trickles_is_given_up(stub, status):
+    stub.answers += [(status, " " * 1000)]
+    stub.pause_s = 0.05
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=r"did not answer within 0.5 s"):
+        Ensemble.connect(stub.address, timeout_s=0.5)
+    assert time.perf_counter() - start < 10
+
+
 def test_a_connection_cut_once_is_made_again(stub):
     stub.answers += [0, METADATA]
     assert Ensemble.connect(stub.address)

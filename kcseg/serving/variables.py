@@ -9,19 +9,20 @@ import math
 import struct
 from collections.abc import Iterator
 
-from tensorflow.core.framework.types_pb2 import DT_FLOAT, DT_STRING
+from tensorflow.core.framework.types_pb2 import DT_BFLOAT16, DT_FLOAT, DT_STRING
 from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 
 _INDEX_BYTES = 4 << 20  # a hundred times what seven large members take
 _KEY_BYTES = 1000
 _DIMENSIONS = 4
+_NUMBER_BYTES = {DT_FLOAT: 4, DT_BFLOAT16: 2}
 _FOOTER_BYTES = 48
 _MAGIC = 0xDB4775248B80FB57
 _HEADER = BundleHeaderProto(num_shards=1, version={"producer": 1})
 
 
 def check_variables(index: bytes, data: bytes) -> None:
-    """Refuse variables that are not as `kcseg export` writes them: float32, and the names of the objects.
+    """Refuse variables that are not as `kcseg export` writes them: float32 or bfloat16, and the names of the objects.
 
     Args:
         index: what lies in `variables.index`.
@@ -50,8 +51,8 @@ def _size(name: str, entry: BundleEntryProto, data: bytes) -> int:
         raise ValueError(f"its variable {shown} does not lie where an export has it")
     if len(content) != entry.size:
         raise ValueError(f"the file of its variables ends before {shown} does")
-    if entry.dtype == DT_FLOAT and len(shape) <= _DIMENSIONS and min(shape, default=1) > 0:
-        needed = 4 * math.prod(shape)
+    if entry.dtype in _NUMBER_BYTES and len(shape) <= _DIMENSIONS and min(shape, default=1) > 0:
+        needed = _NUMBER_BYTES[entry.dtype] * math.prod(shape)
     elif entry.dtype == DT_STRING and not shape:
         length, begin = _number(content, 0)
         needed = begin + 4 + length  # a check sum before the text

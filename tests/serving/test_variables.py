@@ -36,6 +36,10 @@ def test_what_tensorflow_wrote_is_accepted(files):
     check_variables(*files)
 
 
+def test_weights_of_16_bits_are_accepted(tmp_path):
+    check_variables(*saved(tmp_path, {"first": tf.cast(FIRST, tf.bfloat16)}))
+
+
 def test_an_index_of_several_blocks_is_read_to_its_end(tmp_path):
     tensors = {f"{number:06d}" + "a" * 900: np.float32(number) for number in range(400)}
     index, data = saved(tmp_path, tensors)

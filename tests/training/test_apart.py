@@ -100,7 +100,8 @@ def until(condition):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_it_ends_with_the_caller(tmp_path, work, number):
     code = (
-        "import sys; from pathlib import Path; from kcseg.training.apart import call_apart; import apart_work\n"
+        "import signal, sys; from pathlib import Path; from kcseg.training.apart import call_apart; import apart_work\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
         "call_apart(apart_work.wait, Path(sys.argv[1]), on_told=print)"
     )
     path = tmp_path / "process"

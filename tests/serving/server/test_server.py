@@ -196,7 +196,7 @@ def test_who_never_ends_a_grpc_request_loses_the_place_and_others_notice_nothing
 
 def test_a_request_whose_body_does_not_come_is_answered_and_its_place_is_free_again(exported, monkeypatch):
     monkeypatch.setattr("kcseg.serving.server.rest.RECEIVE_S", 0.3)
-    with Server(exported, port=0, grpc_port=0).in_background() as server:
+    with Server(exported, port=0, grpc_port=0, running=1, waiting=0).in_background() as server:  # one place
         host, port = server.rest_address.split("/")[2].split(":")
         with socket.create_connection((host, int(port)), timeout=60) as slow:
             slow.sendall(

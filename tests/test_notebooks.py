@@ -1,5 +1,6 @@
 """The notebooks run from top to bottom, and leave nothing beside them."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -39,11 +40,20 @@ def test_there_is_a_walkthrough():
     assert "walkthrough" in [path.stem for path in NOTEBOOKS]
 
 
+def shortened(notebook):
+    """Train on fewer images and for two epochs: what is shown is worse, and the same."""
+    for cell in notebook.cells:
+        cell.source = re.sub(
+            r"_epochs=\d+", "_epochs=2", re.sub(r"train=\(\d+,\)", "train=(24,)", cell.source)
+        )
+    return notebook
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs_from_top_to_bottom_and_shows_what_is_stored(path, kernel, tmp_path):
     stored = nbformat.read(path, as_version=4)
     beside = sorted(path.parent.iterdir())
-    notebook = nbformat.read(path, as_version=4)
+    notebook = shortened(nbformat.read(path, as_version=4))
     notebook.cells.append(nbformat.v4.new_code_cell("import sys; print(sys.executable)"))
     ran = run(notebook, kernel, tmp_path / "work")
     assert sys.executable in ran.cells[-1].outputs[0].text

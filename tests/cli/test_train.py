@@ -137,7 +137,7 @@ def wait_for_progress(training, run):
     return False
 
 
-def test_killed_ten_times_at_random_it_ends_with_the_same_bytes(tmp_path, tiny, ring_challenge):
+def test_killed_again_and_again_at_random_it_ends_with_the_same_bytes(tmp_path, tiny, ring_challenge):
     settings = to_json(tiny)
     settings["training"]["maximum_epochs"] = settings["training"]["patience_epochs"] = 80
     config = tmp_path / "config.json"
@@ -146,13 +146,13 @@ def test_killed_ten_times_at_random_it_ends_with_the_same_bytes(tmp_path, tiny, 
 
     moments = random.Random(7)
     landed = 0
-    for _ in range(10):
+    for _ in range(6):
         training = start_training(ring_challenge, config, tmp_path / "killed")
         if wait_for_progress(training, tmp_path / "killed"):
             time.sleep(moments.uniform(0, 0.2))
         training.send_signal(signal.SIGKILL)
         landed += training.wait() == -signal.SIGKILL
-    assert landed == 10
+    assert landed == 6
     assert start_training(ring_challenge, config, tmp_path / "killed").wait() == 0
     for member in ("member-1", "member-3"):
         whole, killed = (tmp_path / run / member for run in ("whole", "killed"))

@@ -6,10 +6,12 @@ Each reader has a process of its own, with 2 GiB of memory beyond what it starts
 input that breaks it is kept, and the exit code is 1. Equal seeds make equal inputs.
 """
 
+import base64
 import contextlib
 import copy
 import faulthandler
 import gzip
+import hashlib
 import io
 import json
 import multiprocessing
@@ -24,9 +26,10 @@ import traceback
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, MutableMapping, MutableSequence, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, MutableMapping, MutableSequence, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -38,7 +41,7 @@ import PIL.Image
 import pydicom
 from pydicom import uid
 
-from kcseg.config import QUICK, NetworkConfig, PretrainingConfig, from_json, to_json
+from kcseg.config import QUICK, EnsembleConfig, NetworkConfig, PretrainingConfig, from_json, to_json
 from kcseg.data.batch import stated_hu_offset
 from kcseg.data.coco import CocoPersons
 from kcseg.data.formats import read_image, read_mask
@@ -276,15 +279,28 @@ def _check_sum(content: bytes) -> bytes:
         return file.read()[-4:]
 
 
-def broken_message(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
-    """Mostly a whole SavedModel with one to five of its fields changed."""
+def broken_model(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """A SavedModel with other fields."""
     from tensorflow.core.protobuf import saved_model_pb2
 
+    return _broken_message(random, samples, saved_model_pb2.SavedModel)
+
+
+def broken_request(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """A request over gRPC with other fields."""
+    from tensorflow_serving.apis import predict_pb2
+
+    return _broken_message(random, samples, predict_pb2.PredictRequest)
+
+
+def _broken_message(random: np.random.Generator, samples: Sequence[bytes], kind: Any) -> bytes:
+    """Mostly a whole message with one to five of its fields changed."""
     if random.random() < 0.2:
         return broken(random, samples)
-    message = saved_model_pb2.SavedModel.FromString(samples[random.integers(len(samples))])
+    message = kind.FromString(samples[random.integers(len(samples))])
     for _ in range(random.integers(1, 6)):
-        _change_field(random, message)
+        with contextlib.suppress(ValueError):  # a number too large for its field, or none of its enumeration
+            _change_field(random, message)
     return message.SerializePartialToString()
 
 
@@ -318,8 +334,7 @@ def _change_field(random: np.random.Generator, message: Any) -> None:
     elif hasattr(value, "ListFields"):
         _change_field(random, value)
     else:
-        with contextlib.suppress(ValueError):  # a number too large for its field, or none of its enumeration
-            setattr(message, field.name, _other(random, value))
+        setattr(message, field.name, _other(random, value))
 
 
 def _other(random: np.random.Generator, value: Any) -> Any:
@@ -502,6 +517,92 @@ def _oracle(path: Path):
     return oracle
 
 
+def packed_samples() -> list[bytes]:
+    return [saved(lambda path: _pack(path.parent), "member-1.npz")]
+
+
+def card_samples() -> list[bytes]:
+    return [saved(lambda path: _pack(path.parent), "card.json")]
+
+
+def _pack(folder: Path) -> None:
+    """Write the weights of two members as kcseg pack does, in a folder of their own."""
+    from kcseg.files import write_json
+    from kcseg.serving.bundle import CARD, write_weights
+
+    stated = {"validation_dice": 0.9, "sha256": "0" * 64}
+    config = replace(QUICK, network=TINY, ensemble=EnsembleConfig(folds=2, full_members=0))
+    trained = SimpleNamespace(config=config, load_network=lambda _: network())
+    card = write_weights(folder, trained, "float16")
+    card["members"] = {f"member-{number}": stated for number in config.member_numbers}
+    card["training_data"] = {"images": 2, "sha256": "0" * 64}
+    write_json(folder / CARD, card)
+
+
+def result_samples() -> list[bytes]:
+    result = {"trial": "1", "status": "done", "values": {"network.levels": 2}, "dice": 0.5, "parameters": 10}
+    return [json.dumps(result).encode()]
+
+
+def simulation_samples() -> list[bytes]:
+    return [
+        json.dumps(
+            {"cases": {"train-1/0001": {"faults": ["shifted"]}, "train-1/0002": {"faults": []}}}
+        ).encode()
+    ]
+
+
+def history_samples() -> list[bytes]:
+    return [b"epoch,step,loss,val_dice\n1,10,0.5,0.25\n2,20,0.25,0.5\n"]
+
+
+def rest_samples() -> list[bytes]:
+    image, png = picture()[:16, :16].tolist(), base64.b64encode(hu_samples()[0]).decode()
+    bodies = [
+        {"signature_name": "serving_default", "inputs": {"image": [image]}},
+        {"signature_name": "members", "instances": [{"image": image}]},
+        {"signature_name": "png", "inputs": {"image_bytes": [{"b64": png}]}},
+        {"signature_name": "png", "instances": [{"b64": png}]},
+    ]
+    return [json.dumps(body).encode() for body in bodies]
+
+
+def grpc_samples() -> list[bytes]:
+    return [request.SerializeToString() for request in _requests()]
+
+
+def _requests() -> list[Any]:
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2
+
+    requests = []
+    for name, inputs in {
+        "serving_default": {"image": picture()[np.newaxis, :16, :16].astype(np.float32)},
+        "int16": {"image": picture()[np.newaxis, :16, :16]},
+        "png": {"image_bytes": np.array([hu_samples()[0]], object)},
+    }.items():
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name, request.model_spec.signature_name = "kcseg", name
+        for key, array in inputs.items():
+            request.inputs[key].CopyFrom(tf.make_tensor_proto(array))
+        requests.append(request)
+    return requests
+
+
+def warm_up_samples() -> list[bytes]:
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    def save(path: Path) -> None:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for request in _requests():
+                log = prediction_log_pb2.PredictionLog()
+                log.predict_log.request.CopyFrom(request)
+                writer.write(log.SerializeToString())
+
+    return [saved(save, "requests")]
+
+
 def saved_model_samples() -> list[bytes]:
     return [saved(lambda path: _save_model(path.parent), "saved_model.pb")]
 
@@ -662,6 +763,112 @@ def _checked(path: Path, name: str) -> contextlib.AbstractContextManager:
     return checked_copy(model)
 
 
+def read_packed(path: Path) -> None:
+    """Read weights whose hash the card states, behind which what is broken is reached."""
+    folder = _packed_beside(path)
+    shutil.copyfile(path, folder / "member-1.npz")
+    card = json.loads((folder / "card.json").read_text())
+    card["files"]["member-1.npz"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    (folder / "card.json").write_text(json.dumps(card))
+    _load_packed(folder)
+
+
+def read_card(path: Path) -> None:
+    """Read a card beside sound weights."""
+    folder = _packed_beside(path)
+    shutil.copyfile(path, folder / "card.json")
+    _load_packed(folder)
+
+
+def _packed_beside(path: Path) -> Path:
+    folder = path.parent / "packed"
+    if not folder.exists():
+        folder.mkdir()
+        _pack(folder)
+    return folder
+
+
+def _load_packed(folder: Path) -> None:
+    from kcseg.serving.bundle import load_bundle
+    from kcseg.serving.manifest import members_facts
+
+    bundle = load_bundle(folder)
+    assert all(np.isfinite(array).all() for array in bundle.load_network(1).get_weights())
+    members_facts(bundle)
+
+
+def read_trial(path: Path) -> None:
+    from kcseg.training.trial import read_result
+
+    assert int(read_result(path.parent).trial) >= 0
+
+
+def read_simulation(path: Path) -> None:
+    from kcseg.data.simulation.challenge import planted_faults
+
+    faults = planted_faults(path.parent, ["train-1/0001", "train-1/0002"])
+    assert faults is not None and len(faults) == 2
+
+
+def read_rows(path: Path) -> None:
+    from kcseg.training.fit import read_history
+
+    assert all(isinstance(value, float) for row in read_history(path.parent) for value in row.values())
+
+
+def read_rest(path: Path) -> None:
+    """Answer what may be the body of a request."""
+    from kcseg.serving.server import tensors
+
+    with _as_input_error():
+        request = tensors.read_json(path.read_bytes())
+        name = request.get("signature_name", "")
+        signature = _servable(path).signature(name if isinstance(name, str) else "")
+        outputs = signature(tensors.read_inputs(request, signature.inputs))
+        json.dumps(tensors.write_outputs(outputs, as_rows="instances" in request))
+
+
+def read_grpc(path: Path) -> None:
+    """Answer what may be a message."""
+    from google.protobuf.message import DecodeError
+    from tensorflow_serving.apis import predict_pb2
+
+    with _as_input_error():
+        try:
+            request = predict_pb2.PredictRequest.FromString(path.read_bytes())
+        except DecodeError as error:  # gRPC answers this itself
+            raise InputError("refused") from error
+        _servable(path).answer(request)
+
+
+def read_warm_up(path: Path) -> None:
+    """Answer what lies beside a model to warm it up."""
+    with _as_input_error():
+        _servable(path).warm_up(path)
+
+
+def _servable(path: Path) -> Any:
+    from kcseg.serving.server.servable import Servable
+
+    folder = path.parent / "model"
+    if folder not in _SERVED:
+        _save_model(folder)
+        _SERVED[folder] = Servable(1, folder)
+    return _SERVED[folder]
+
+
+@contextlib.contextmanager
+def _as_input_error() -> Iterator[None]:
+    """What the server refuses with a code and a sentence is refused."""
+    from kcseg.serving.server.failure import Failure
+
+    try:
+        yield
+    except Failure as failure:
+        raise InputError("refused") from failure
+
+
+_SERVED: dict[Path, Any] = {}
 READERS = {
     "npy": Reader("a.npy", npy_samples, broken, read_both),
     "png mask": Reader("a.png", grey_samples, broken_png, read_outline),
@@ -677,11 +884,19 @@ READERS = {
     "pre-trained weights": Reader("pretrained.npz", pretrained_samples, broken_zip, read_pretrained),
     "member's weights": Reader("member.weights.h5", weights_samples, broken, read_weights),
     "search state": Reader("state.json", search_samples, broken_json, read_search),
+    "trial's result": Reader("result.json", result_samples, broken_json, read_trial),
+    "simulation.json": Reader("simulation.json", simulation_samples, broken_json, read_simulation),
+    "history": Reader("history.csv", history_samples, broken, read_rows),
+    "packed weights": Reader("member-1.npz", packed_samples, broken_zip, read_packed),
+    "packed card": Reader("card.json", card_samples, broken_json, read_card),
+    "REST request": Reader("body", rest_samples, broken_json, read_rest),
+    "gRPC request": Reader("message", grpc_samples, broken_request, read_grpc),
+    "warm-up requests": Reader("requests", warm_up_samples, broken, read_warm_up),
     "variables' index": Reader("variables.index", index_samples, broken_index, read_index),
     "variables' values": Reader("variables.data", values_samples, broken, read_values),
-    "saved model": Reader("saved_model.pb", saved_model_samples, broken_message, read_saved_model),
+    "saved model": Reader("saved_model.pb", saved_model_samples, broken_model, read_saved_model),
     # the same and 20 times as long: 5000 take half an hour
-    "loaded model": Reader("saved_model.pb", saved_model_samples, broken_message, read_loaded_model),
+    "loaded model": Reader("saved_model.pb", saved_model_samples, broken_model, read_loaded_model),
 }
 
 

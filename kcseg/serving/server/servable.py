@@ -95,7 +95,7 @@ class Servable:
         self._model = LocalModel(folder)
         self._signatures = {name: Signature(function) for name, function in self._model.signatures.items()}
         self.definitions = get_model_metadata_pb2.SignatureDefMap(signature_def=self._model.definitions)
-        self._warm_up(folder / "assets.extra" / "tf_serving_warmup_requests")
+        self.warm_up(folder / "assets.extra" / "tf_serving_warmup_requests")
 
     def signature(self, name: str) -> Signature:
         """Return a signature; an empty name means the default.
@@ -121,8 +121,16 @@ class Servable:
         signature.check_names(request.inputs, wanted)  # before tensors nobody asked for are unfolded
         return signature({name: read_tensor(tensor) for name, tensor in request.inputs.items()}, wanted)
 
-    def _warm_up(self, path: Path) -> None:
-        """Ask what TF Serving asks of a version before it serves it, and at least one blank image."""
+    def warm_up(self, path: Path) -> None:
+        """Answer what TF Serving asks of a version before it serves it, and at least one blank image.
+
+        Args:
+            path: a TFRecord file of PredictionLogs, or none.
+
+        Raises:
+            InputError: the file cannot be read.
+            Failure: it holds anything else, or a request cannot be answered.
+        """
         self.signature(DEFAULT_SIGNATURE)({"image": _BLANK}, ["mask"])
         if not path.exists():
             return

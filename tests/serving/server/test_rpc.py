@@ -172,6 +172,15 @@ def test_a_refusal_has_tf_servings_code(stub, message, code, error):
     assert stub.Predict(request()).outputs  # and the server still answers
 
 
+def test_fewer_pictures_than_the_shape_says_are_refused(stub):
+    message = request(None, signature="png")
+    message.inputs["image_bytes"].CopyFrom(tensor(3, dtype=tf.string.as_datatype_enum))
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Predict(message, timeout=60)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "Expected a PNG file" in caught.value.details()
+
+
 def test_one_value_stands_for_a_whole_image(stub):
     whole = stub.Predict(request(np.full((1, 20, 20), 3, np.float32))).outputs["probability"]
     short = stub.Predict(request(tensor(1, 20, 20, float_val=[3.0]))).outputs["probability"]

@@ -13,7 +13,7 @@ from kcseg.config import Config, to_json
 from kcseg.data.batch import Batch, training_batch, training_truth
 from kcseg.data.simulation.challenge import planted_faults, simulate_challenge
 from kcseg.errors import InputError
-from kcseg.files import locked, read_json, require_own, sha256, write_json
+from kcseg.files import locked, read_facts, require_own, sha256, write_json
 from kcseg.results.audit import audit_run, write_audit
 from kcseg.results.figures import save_figure
 from kcseg.results.paper import paper_figures
@@ -193,7 +193,7 @@ def _draw(
 
 def _told(folder: Path, study: Study, batch: Batch, test: Batch) -> dict[str, str]:
     """Return what was run, by name."""
-    persons = read_json(folder / "pretraining" / "result.json")
+    persons = read_facts(folder / "pretraining" / "result.json", images=dict, validation_dice=float)
     config = study.config
     return {
         "images": "simulated challenge" if study.data is None else f"challenge folder {study.data.name}",

@@ -137,10 +137,19 @@ def _test_images(challenge: Path) -> int:
 
 
 def _scores(run: Run) -> list[dict[str, Any]]:
-    """Return the rows of scores.csv, mean Dice as numbers; none where the run was not scored."""
+    """Return the rows of scores.csv, mean Dice as numbers; none where the run was not scored.
+
+    Raises:
+        InputError: they are no numbers.
+    """
     path = run.folder / "scores.csv"
     rows = read_csv(path) if path.exists() else []
-    return [
-        {key: value if key == "name" else float(value) if value else None for key, value in row.items()}
-        for row in rows
-    ]
+    try:
+        return [
+            {key: value if key == "name" else float(value) if value else None for key, value in row.items()}
+            for row in rows
+        ]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} is no table of scores ({error}); run kcseg-train on the run again"
+        ) from error

@@ -48,6 +48,14 @@ def test_the_card_states_the_facts_of_the_run(tmp_path, scored_run, ring_challen
     assert "simulated" not in text.split("## Limits")[1]
 
 
+@pytest.mark.parametrize("row", ["median,high,0.9", "median,0.9,0.9,0.9"])
+def test_a_damaged_table_of_scores_is_named(tmp_path, scored_run, ring_challenge, row):
+    write(scored_run.folder / "scores.csv", f"name,dice_reference,dice_truth\n{row}\n")
+    with pytest.raises(InputError, match=r"scores.csv is no table of scores"):
+        pack_run(scored_run, tmp_path / "weights", data=ring_challenge)
+    assert not (tmp_path / "weights").exists()
+
+
 def test_a_run_that_was_not_scored_says_so(packed):
     text = (packed / "README.md").read_text()
     assert "was not scored" in text and "Nobody has noted" in text and "not stated" in text

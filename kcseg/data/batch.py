@@ -10,7 +10,7 @@ import numpy as np
 
 from kcseg.data.formats import read_image, read_mask
 from kcseg.data.image import Image, Mask, resample, resample_mask, same_spacing
-from kcseg.data.listing import entries, list_images, list_masks, pairing_faults, refuse_link_out
+from kcseg.data.listing import entries, is_folder, list_images, list_masks, pairing_faults, refuse_link_out
 from kcseg.errors import InputError
 from kcseg.files import read_json, sha256
 
@@ -66,7 +66,7 @@ def find_batches(folder: Path) -> dict[str, Path]:
     folder = Path(folder)
     if (folder / "images").is_dir():
         return {"train": folder}
-    found = {path.name: path for path in entries(folder) if (path / "images").is_dir()}
+    found = {path.name: path for path in entries(folder) if is_folder(path / "images")}
     if not found:
         raise InputError(f"no batch in {folder}; expected train-1/images and train-1/masks")
     for name, path in found.items():

@@ -68,6 +68,11 @@ def entries(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder or leads to one; whatever cannot be looked at is none."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises over a link to a name that is too long
+
+
 def pairing_faults(
     images: dict[str, Path], masks: dict[str, Path], names: tuple[str, str] = ("image", "mask")
 ) -> list[str]:
@@ -102,7 +107,7 @@ def _scan(folder: Path, within: Path, accepts: Callable[[Path], bool], expected:
     faults = []
     root = os.path.realpath(within)
     for path in entries(folder):
-        if path.is_dir():
+        if is_folder(path):
             continue
         name = identifier(path)
         if _leads_out(path, root):

@@ -27,7 +27,7 @@ _CLAIMS = (
     "Gains are differences of the mean Dice over the same test images, with the 95 % interval of a paired bootstrap "
     "over images (10,000 resamples). A gain “holds” where the interval against the references lies above 0, “does not "
     "hold” where it lies below, and is “not shown” where it includes 0. That a score stays “as it is” holds where the "
-    "interval lies within 0.003 of 0, and does not where it excludes 0."
+    "interval lies within 0.003 of 0, and does not where it reaches further and excludes 0."
 )
 _SCORES = (
     "Mean Dice over the test images and its 95 % bootstrap interval: against the references, as the challenge "
@@ -295,7 +295,7 @@ def _unchanged(interval: tuple[float, float]) -> str:
     low, high = interval
     if low > -_NEAR and high < _NEAR:
         return HOLDS
-    return NOT_SHOWN if low <= 0 <= high else FAILS
+    return FAILS if low > 0 or high < 0 else NOT_SHOWN
 
 
 def _signed(mean: float, interval: tuple[float, float]) -> str:

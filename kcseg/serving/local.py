@@ -37,15 +37,15 @@ class LocalModel:
                     str(copy)
                 )  # kept: it holds the variables the signatures use
             self.signatures = dict(self._model.signatures)
-        except InputError:  # a ValueError that says it already
+            check_signatures(
+                folder, {name: function.structured_outputs for name, function in self.signatures.items()}
+            )
+        except InputError:  # which says it already
             raise
         except Exception as error:  # of a foreign graph, TensorFlow raises anything
             raise InputError(
                 f"{folder} cannot be loaded as a kcseg ensemble ({reason_of(error)}); export it anew"
             ) from error
-        check_signatures(
-            folder, {name: function.structured_outputs for name, function in self.signatures.items()}
-        )
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
         """Return a signature's outputs for images in HU, float32 (batch, height, width).
@@ -55,12 +55,12 @@ class LocalModel:
         """
         try:
             found = self.signatures[signature](image=tf.constant(images))
-        except (tf.errors.OpError, TypeError, ValueError) as error:
+            return {name: tensor.numpy() for name, tensor in found.items()}
+        except Exception as error:  # as above
             raise InputError(
                 f"{self._folder} cannot segment {images.shape} pixels ({reason_of(error)}); take fewer at a time, or "
                 "export it anew"
             ) from error
-        return {name: tensor.numpy() for name, tensor in found.items()}
 
 
 class PackedModel:

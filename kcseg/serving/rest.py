@@ -9,20 +9,15 @@ from typing import Any
 import numpy as np
 import urllib3
 
-from kcseg.errors import InputError
+from kcseg.errors import InputError, reason_of
 from kcseg.serving.address import Address
 from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
 
 _PART_BYTES = 1 << 16
-# a server that is down or starting is asked five times, the last after about three seconds of waiting
+# a server that is down, starting or busy is asked five times, with these pauses in between; one that cuts its answer
+# off, once more
 _PAUSES_S = (0.2, 0.4, 0.8, 1.6)
-_RETRIES = urllib3.Retry(
-    total=len(_PAUSES_S),
-    read=1,  # a request cut off is sent once more
-    backoff_factor=_PAUSES_S[0],
-    allowed_methods=None,  # a prediction changes nothing, so it may be asked twice
-    respect_retry_after_header=False,  # it may say years, and such an answer would be read without end
-)
+_NOT_REACHED = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 _OVERLOADED = (429, 503)
 
 
@@ -41,7 +36,7 @@ class RestModel:
         self._address = address
         self._timeout_s = timeout_s
         self._pool = urllib3.PoolManager(
-            retries=_RETRIES, timeout=urllib3.Timeout(connect=min(timeout_s, 10.0), read=timeout_s)
+            timeout=urllib3.Timeout(connect=min(timeout_s, 10.0), read=timeout_s)
         )
         try:
             signatures = self._request("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
@@ -67,11 +62,15 @@ class RestModel:
             raise self._unlike_tf_serving() from error
 
     def _request(self, method: str, path: str, body: object = None) -> Any:
-        for pause_s in (*_PAUSES_S, 0.0):
-            status, content = self._whole_answer(method, path, body)
-            if status not in _OVERLOADED:
-                break
-            time.sleep(pause_s)
+        try:
+            status, content = self._patient_answer(method, path, body)
+        except urllib3.exceptions.ReadTimeoutError as error:
+            raise InputError(too_slow(self._address, self._timeout_s)) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise InputError(
+                f"nobody answers at {self._address} ({reason_of(error)}); check the address, and that the server "
+                "runs"
+            ) from error
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError) as error:
@@ -82,21 +81,32 @@ class RestModel:
             raise self._unlike_tf_serving()
         raise InputError(_refusal(self._address, status, str(answer["error"])))
 
-    def _whole_answer(self, method: str, path: str, body: object) -> tuple[int, bytearray]:
-        """Return status and content; where the answer is cut off in the middle, it is asked for once more."""
-        try:
+    def _patient_answer(self, method: str, path: str, body: object) -> tuple[int, bytearray]:
+        """Return status and content of the first answer that is worth having, or of the last.
+
+        Asking again is ours to do: urllib3 would wait as long as the server says, and knows of no answer that breaks
+        off while it is read. A prediction changes nothing, so it may be asked twice.
+        """
+        cut_off = False
+        for pause_s in _PAUSES_S:
             try:
-                return self._answer(method, path, body)
+                status, content = self._answer(method, path, body)
+                if status not in _OVERLOADED:
+                    return status, content
+            except _NOT_REACHED:
+                pass
             except urllib3.exceptions.ProtocolError:
-                return self._answer(method, path, body)
-        except urllib3.exceptions.HTTPError as error:
-            raise self._no_answer(error) from error
+                if cut_off:
+                    raise
+                cut_off = True
+            time.sleep(pause_s)
+        return self._answer(method, path, body)
 
     def _answer(self, method: str, path: str, body: object) -> tuple[int, bytearray]:
         """Return status and content of an answer that neither grows nor trickles for ever."""
         # redirected, images would go to an address that nobody named
         response = self._pool.request(
-            method, f"{self._address}{path}", json=body, redirect=False, preload_content=False
+            method, f"{self._address}{path}", json=body, redirect=False, retries=False, preload_content=False
         )
         with closing(response):
             return response.status, self._content(response)
@@ -110,14 +120,6 @@ class RestModel:
             if time.monotonic() > end:
                 raise InputError(too_slow(self._address, self._timeout_s))
         return content
-
-    def _no_answer(self, error: urllib3.exceptions.HTTPError) -> InputError:
-        reason = getattr(error, "reason", None) or error
-        if isinstance(reason, urllib3.exceptions.ReadTimeoutError):
-            return InputError(too_slow(self._address, self._timeout_s))
-        return InputError(
-            f"nobody answers at {self._address} ({reason}); check the address, and that the server runs"
-        )
 
     def _unlike_tf_serving(self) -> InputError:
         return InputError(

@@ -68,7 +68,7 @@ class Ensemble:
     ) -> "Ensemble":
         """Reach an ensemble on TF Serving or `kcseg serve`; same calls, same answers as from its folder.
 
-        A server that is down, starting or overloaded is asked five times within about three seconds. Without a
+        A server that is down, starting or overloaded is asked five times, with three seconds of pauses. Without a
         version in the address, the newest answers, which may change between two requests of one call.
 
         Args:

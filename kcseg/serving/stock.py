@@ -12,7 +12,7 @@ from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
 from kcseg.errors import InputError, reason_of
 from kcseg.files import read_bytes, write
-from kcseg.serving.variables import check_variables
+from kcseg.serving.variables import INDEX_BYTES, check_variables
 
 # All of them are in stock TensorFlow and TF Serving; none runs Python, and none reads or writes a file.
 STOCK = {
@@ -30,7 +30,9 @@ STOCK = {
 # By these a SavedModel saves and restores itself. They reach files, so that no function we call may lead to them.
 SAVING = "SaveV2 RestoreV2 MergeV2Checkpoints ShardedFilename StringJoin Select StaticRegexFullMatch"
 
-_FILES = ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001")
+_GRAPH = "saved_model.pb"
+_INDEX, _VALUES = "variables/variables.index", "variables/variables.data-00000-of-00001"
+_MOST_BYTES = {_GRAPH: 1 << 30, _INDEX: INDEX_BYTES, _VALUES: 1 << 30}
 _STOCK = frozenset(" ".join(STOCK.values()).split())
 _SAVING = frozenset(SAVING.split())
 _OBJECTS = ("user_object", "function", "bare_concrete_function", "variable")
@@ -54,20 +56,19 @@ def checked_copy(folder: Path) -> Iterator[tuple[Path, Mapping[str, SignatureDef
     with TemporaryDirectory(prefix="kcseg-") as place:
         copy = Path(place)
         try:
-            contents = [read_bytes(folder / name) for name in _FILES]
-            saved = saved_model_pb2.SavedModel.FromString(contents[0])
-            check_variables(*contents[1:])
+            for name, most in _MOST_BYTES.items():
+                write(copy / name, read_bytes(folder / name, maximum_bytes=most))
+            saved = saved_model_pb2.SavedModel.FromString((copy / _GRAPH).read_bytes())
+            check_variables((copy / _INDEX).read_bytes(), (copy / _VALUES).read_bytes())
         except (InputError, ValueError, DecodeError) as error:
             raise InputError(
                 f"{folder} cannot be loaded as a kcseg ensemble ({reason_of(error)}); export it anew"
             ) from error
         for found in _foreign(saved):
             raise InputError(
-                f"{folder / _FILES[0]} holds {found[:200]!r}, which no export of kcseg does, and is not run; "
+                f"{folder / _GRAPH} holds {found[:200]!r}, which no export of kcseg does, and is not run; "
                 "export it anew"
             )
-        for name, content in zip(_FILES, contents, strict=True):
-            write(copy / name, content)
         yield copy, saved.meta_graphs[0].signature_def
 
 

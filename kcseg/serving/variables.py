@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from tensorflow.core.framework.types_pb2 import DT_BFLOAT16, DT_FLOAT, DT_STRING
 from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto, BundleHeaderProto
 
-_INDEX_BYTES = 4 << 20  # a hundred times what seven large members take
+INDEX_BYTES = 4 << 20  # a hundred times what seven large members take
 _KEY_BYTES = 1000
 _DIMENSIONS = 4
 _NUMBER_BYTES = {DT_FLOAT: 4, DT_BFLOAT16: 2}
 _FOOTER_BYTES = 48
+_TRAILER_BYTES = 5
 _MAGIC = 0xDB4775248B80FB57
 _HEADER = BundleHeaderProto(num_shards=1, version={"producer": 1})
 
@@ -32,34 +33,46 @@ def check_variables(index: bytes, data: bytes) -> None:
         ValueError: one of the two is damaged, too large, or foreign.
         google.protobuf.message.DecodeError: an entry is no message.
     """
-    if len(index) > _INDEX_BYTES:
-        raise ValueError(f"its index of variables has {len(index)} bytes, more than {_INDEX_BYTES}")
-    entries = list(_entries_of_table(index))
-    if not entries or entries[0] != (b"", _HEADER.SerializeToString()):
+    if len(index) > INDEX_BYTES:
+        raise ValueError(f"its index of variables has {len(index)} bytes, more than {INDEX_BYTES}")
+    entries = _entries_of_table(index)
+    if next(entries, None) != (b"", _HEADER.SerializeToString()):
         raise ValueError("its index of variables does not begin as an export's")
-    sizes = (_size(key.decode(), BundleEntryProto.FromString(value), data) for key, value in entries[1:])
-    if sum(sizes) > len(data):
-        raise ValueError("variables share a place in their file")
+    names, taken = 0, 0
+    for key, value in entries:
+        names += len(key)
+        taken += _size(repr(key.decode()[:100]), _entry(value), data)
+        if names > INDEX_BYTES:  # a few bytes may stand for a long one that is mostly the name before it
+            raise ValueError(f"the names of its variables have more than {INDEX_BYTES} bytes")
+        if taken > len(data):
+            raise ValueError("variables share a place in their file")
+
+
+def _entry(value: bytes) -> BundleEntryProto:
+    """Return what an entry says, where it says it as TensorFlow does, whose own reader is less forgiving than this."""
+    entry = BundleEntryProto.FromString(value)
+    entry.DiscardUnknownFields()
+    if entry.SerializeToString() != value:
+        raise ValueError("an entry of its index of variables is not as TensorFlow writes it")
+    return entry
 
 
 def _size(name: str, entry: BundleEntryProto, data: bytes) -> int:
     """Return how many bytes of `data` a variable takes, all of them there."""
-    shown = repr(name[:100])
     shape = [dimension.size for dimension in entry.shape.dim]
-    content = data[entry.offset : entry.offset + entry.size]
-    if entry.offset < 0 or entry.shard_id or entry.slices or entry.shape.unknown_rank:
-        raise ValueError(f"its variable {shown} does not lie where an export has it")
-    if len(content) != entry.size:
-        raise ValueError(f"the file of its variables ends before {shown} does")
+    if min(entry.offset, entry.size) < 0 or entry.shard_id or entry.slices or entry.shape.unknown_rank:
+        raise ValueError(f"its variable {name} does not lie where an export has it")
+    if entry.offset + entry.size > len(data):
+        raise ValueError(f"the file of its variables ends before {name} does")
     if entry.dtype in _NUMBER_BYTES and len(shape) <= _DIMENSIONS and min(shape, default=1) > 0:
         needed = _NUMBER_BYTES[entry.dtype] * math.prod(shape)
     elif entry.dtype == DT_STRING and not shape:
-        length, begin = _number(content, 0)
-        needed = begin + 4 + length  # a check sum before the text
+        length, behind = _number(data, entry.offset)
+        needed = behind - entry.offset + 4 + length  # a check sum before the text
     else:
-        raise ValueError(f"its variable {shown} is of a kind that no export has")
+        raise ValueError(f"its variable {name} is of a kind that no export has")
     if needed != entry.size:
-        raise ValueError(f"its variable {shown} takes {needed} bytes, and has {entry.size}")
+        raise ValueError(f"its variable {name} takes {needed} bytes, and has {entry.size}")
     return needed
 
 
@@ -67,16 +80,21 @@ def _entries_of_table(table: bytes) -> Iterator[tuple[bytes, bytes]]:
     if len(table) < _FOOTER_BYTES or table[-8:] != struct.pack("<Q", _MAGIC):
         raise ValueError("its index of variables is none, or cut off")
     handles = table[-_FOOTER_BYTES:-8]
-    _, place = _number(handles, _number(handles, 0)[1])  # of the empty block
-    for _, handle in _entries_of_block(_block(table, handles[place:])):
-        yield from _entries_of_block(_block(table, handle))
+    _, place = _numbers(handles, 0, 2)  # of the empty block
+    (begin, size), _ = _numbers(handles, place, 2)
+    behind = 0
+    for _, handle in _entries_of_block(_block(table, begin, size)):
+        (begin, size), _ = _numbers(handle, 0, 2)
+        if begin != behind:  # one that is listed again and again would be read without end
+            raise ValueError("the blocks of its index of variables do not follow each other")
+        yield from _entries_of_block(_block(table, begin, size))
+        behind = begin + size + _TRAILER_BYTES
 
 
-def _block(table: bytes, handle: bytes) -> bytes:
-    """Return the block that two numbers tell the place and size of; its check sum is left to TensorFlow."""
-    begin, place = _number(handle, 0)
-    end = begin + _number(handle, place)[0]
-    if end + 5 > len(table) - _FOOTER_BYTES:
+def _block(table: bytes, begin: int, size: int) -> bytes:
+    """Return a block without what follows it: its kind, and a check sum that is left to TensorFlow."""
+    end = begin + size
+    if end + _TRAILER_BYTES > len(table) - _FOOTER_BYTES:
         raise ValueError("a block of its index of variables leaves the file")
     if table[end]:
         raise ValueError("its index of variables is compressed")
@@ -95,12 +113,11 @@ def _entries_of_block(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     end = len(block) - 4 * (count + 1)
     if count < 1 or end < 0:
         raise ValueError("a block of its index of variables counts more than it has")
+    searched = struct.unpack(f"<{count}I", block[end:-4])
     starts, place, key = {0}, 0, b""
     while place < end:
         begin = place
-        shared, place = _number(block, place)
-        own, place = _number(block, place)
-        length, place = _number(block, place)
+        (shared, own, length), place = _numbers(block, place, 3)
         if shared > len(key) or shared + own > _KEY_BYTES or place + own + length > end:
             raise ValueError("an entry of its index of variables leaves its block")
         if not shared:
@@ -108,8 +125,19 @@ def _entries_of_block(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         key = key[:shared] + block[place : place + own]
         yield key, block[place + own : place + own + length]
         place += own + length
-    if not starts.issuperset(struct.unpack(f"<{count}I", block[end:-4])):
-        raise ValueError("a block of its index of variables is searched from where no entry begins")
+    if searched[0] != 0 or not starts.issuperset(searched):
+        raise ValueError(
+            "a block of its index of variables is searched from where no entry begins, or not from its first"
+        )
+
+
+def _numbers(content: bytes, place: int, count: int) -> tuple[list[int], int]:
+    """Return some numbers, one after the other, and the place behind them."""
+    numbers = []
+    for _ in range(count):
+        number, place = _number(content, place)
+        numbers.append(number)
+    return numbers, place
 
 
 def _number(content: bytes, place: int) -> tuple[int, int]:

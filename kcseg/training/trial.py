@@ -14,7 +14,7 @@ import tensorflow as tf
 from kcseg.config import Config, to_json
 from kcseg.data.batch import Batch
 from kcseg.data.pipeline import TrainingSteps, validation_dataset
-from kcseg.errors import InputError
+from kcseg.errors import InputError, reason_of
 from kcseg.files import locked, read_facts, read_json, remove, remove_leftovers, write_json
 from kcseg.network.unet import build_unet
 from kcseg.training.apart import KilledError, call_apart
@@ -121,7 +121,7 @@ def read_result(folder: Path) -> TrialResult:
         int(result.trial)  # trials are put in order by it
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{path} is no result of a trial ({error}); delete it to repeat the trial"
+            f"{path} is no result of a trial ({reason_of(error)}); delete it to repeat the trial"
         ) from error
     return result
 

@@ -44,6 +44,7 @@ def refusal(read, *arguments) -> str:
 def test_batches_are_found_by_name(challenge):
     save(challenge / "notes" / "a.npy", np.zeros(3))
     save(challenge / ".hidden" / "images" / "a.npy", np.zeros(3))
+    (challenge / "long").symlink_to("x" * 300)
     assert find_batches(challenge) == {name: challenge / name for name in ("test", "train-1", "train-2")}
     assert list_test_batches(challenge) == {"test": challenge / "test"}
 

@@ -64,6 +64,7 @@ def test_links_are_followed_inside_the_folder_only(folder, tmp_path_factory):
     (folder / "out.npy").symlink_to(secret)
     (folder / "up.npy").symlink_to("../secret.npy")
     (folder / "round.npy").symlink_to("round.npy")
+    (folder / "long.npy").symlink_to("x" * 300)
     faults = scan_images(folder, folder).faults
     assert [fault for fault in faults if "out.npy is a link out of" in fault]
     assert [fault for fault in faults if "up.npy is a link out of" in fault]

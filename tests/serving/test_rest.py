@@ -84,6 +84,21 @@ def test_a_server_that_stays_busy_is_given_up_with_its_reason(stub):
     assert len(stub.asked) == 1 + 5
 
 
+def test_a_server_with_every_fault_is_asked_five_times_in_all(stub):
+    cut_off, busy = (200, METADATA[1], CUT_OFF), (503, '{"error": "full"}')
+    stub.answers += [busy, cut_off, busy, busy, busy, METADATA]
+    with pytest.raises(InputError, match="overloaded"):
+        Ensemble.connect(stub.address)
+    assert len(stub.asked) == 5
+
+
+def test_a_server_that_cuts_off_whatever_it_answers_is_asked_twice(stub):
+    stub.answers += [0]
+    with pytest.raises(InputError, match="nobody answers at"):
+        Ensemble.connect(stub.address)
+    assert len(stub.asked) == 2
+
+
 def test_a_busy_server_is_asked_when_we_say_and_not_when_it_does(stub):
     stub.answers += [(503, "{}", ("Retry-After", "100000")), METADATA]
     start = time.perf_counter()

@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -25,6 +27,33 @@ def saved(folder, tensors):
 @pytest.fixture
 def files(tmp_path):
     return saved(tmp_path, {"first": FIRST, "second": SECOND, "text": np.array(b"the names")})
+
+
+def number(value):
+    return bytes([value]) if value < 128 else bytes([value % 128 + 128]) + number(value // 128)
+
+
+def entry(key, value, shared=0):
+    return number(shared) + number(len(key)) + number(len(value)) + key + value
+
+
+def block(*entries, start=0):
+    return b"".join(entries) + struct.pack("<II", start, 1)
+
+
+def table(*blocks):
+    """Return an index of these blocks, one that is given twice listed twice; check sums are left to TensorFlow."""
+    content, places = b"", {}
+    for one in dict.fromkeys((*blocks, block())):
+        places[one] = number(len(content)) + number(len(one))
+        content += one + bytes(5)
+    listed = block(*(entry(b"", places[one]) for one in blocks))
+    footer = places[block()] + number(len(content)) + number(len(listed))
+    return content + listed + bytes(5) + footer.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
+
+
+HEADER = entry(b"", b"\x08\x01\x1a\x02\x08\x01")
+SCALAR = b"\x08\x01\x28\x04\x35\0\0\0\x01"  # a float32 in the first four bytes
 
 
 def replaced(content, old, new):
@@ -85,10 +114,39 @@ def test_text_is_as_long_as_its_entry_says(files):
         check_variables(index, data[:place] + b"\xff" * (len(data) - place))
 
 
-def test_variables_do_not_share_a_place(tmp_path):
-    index, data = saved(tmp_path, {"first": FIRST, "second": FIRST + 1})
+def test_variables_do_not_share_a_place():
+    check_variables(table(block(HEADER, entry(b"a", SCALAR))), bytes(4))
     with pytest.raises(ValueError, match="share a place"):
-        check_variables(replaced(index, b"\x20\x08\x28\x08", b"\x20\x00\x28\x08"), data[:8])
+        check_variables(table(block(HEADER, entry(b"a", SCALAR), entry(b"b", SCALAR))), bytes(4))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        SCALAR + b"\x0b\x00\x01\x0c",  # a group, over which TensorFlow would end the process
+        SCALAR + b"\x78\x01",
+        SCALAR + b"\x08\x01",
+        SCALAR[2:] + SCALAR[:2],
+        SCALAR + b"\x20\x00",
+    ],
+)
+def test_an_entry_is_written_as_tensorflow_writes_it(value):
+    with pytest.raises(ValueError, match="not as TensorFlow writes it"):
+        check_variables(table(block(HEADER, entry(b"a", value))), bytes(4))
+
+
+def test_a_block_is_listed_once():
+    check_variables(table(block(HEADER), block(entry(b"a", SCALAR))), bytes(4))
+    with pytest.raises(ValueError, match="do not follow each other"):
+        check_variables(table(block(HEADER), block(), block()), bytes(4))
+
+
+def test_few_bytes_do_not_stand_for_many_long_names():
+    names = [entry(b"%04d" % place, SCALAR, shared=996) for place in range(4300)]
+    index = table(block(HEADER, entry(b"a" * 1000, SCALAR), *names))
+    assert len(index) < 100_000
+    with pytest.raises(ValueError, match="the names of its variables have more than 4194304 bytes"):
+        check_variables(index, bytes(4 * 4301))
 
 
 def test_an_entry_that_is_no_message_is_refused_where_tensorflow_would_end_the_process(files):
@@ -116,6 +174,11 @@ def test_a_table_that_is_cut_off_compressed_or_too_large_is_refused(files):
     assert end < 128
     with pytest.raises(ValueError, match="is compressed"):
         check_variables(index[: end - 5] + b"\x01" + index[end - 4 :], data)
+
+
+def test_a_block_is_searched_from_its_first_entry():
+    with pytest.raises(ValueError, match="where no entry begins"):
+        check_variables(table(block(HEADER, entry(b"a", SCALAR), start=len(HEADER))), bytes(4))
 
 
 @pytest.mark.parametrize("change", range(3))

@@ -71,6 +71,7 @@ VALUES = (
     None, True, 0, 1, -1, 7, 255, 2**31, 2**63, -(2**64), 10**30, 0.5, -1e9, 1e9, 1e308, float("inf"), float("nan"),
     "", "a", "nearest", "../../x", "\0", [], [[]], [0], [1e9] * 6, {}, {"a": 1}, "9" * 5000,
 )  # fmt: skip
+OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"  # TensorFlow's name among the variables
 TINY = NetworkConfig(levels=1, filters=2, skip_convolutions=0)
 
 
@@ -196,29 +197,54 @@ def _changed(random: np.random.Generator, value: object) -> object:
 
 
 def broken_index(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
-    """Mostly broken inside of an entry or a block, with check sums put right, so that what lies behind is reached."""
+    """Mostly broken inside of entries or blocks, with check sums put right, so that what lies behind is reached."""
     if random.random() < 0.2:
         return broken(random, samples)
-    sound = samples[random.integers(len(samples))]
-    entries = _index_entries(sound)
+    entries = _index_entries(samples[random.integers(len(samples))])
+    for _ in range(random.integers(1, 4)):
+        _change_entry(random, entries)
+    cuts = sorted(int(random.integers(len(entries) + 1)) for _ in range(random.integers(3)))
+    parts = [entries[start:end] for start, end in zip([0, *cuts], [*cuts, len(entries)], strict=True)]
+    blocks = [(part[-1][0] if part else b"", _index_block(part, random)) for part in parts]
+    if random.random() < 0.2:
+        chosen = int(random.integers(len(blocks)))
+        blocks[chosen] = (blocks[chosen][0], broken(random, [blocks[chosen][1]]))
+    return _index_table(blocks, random)
+
+
+def _change_entry(random: np.random.Generator, entries: list[tuple[bytes, bytes]]) -> None:
+    """Change, drop or copy an entry of an index."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto
+
+    if not entries:
+        return
     chosen, other = (int(random.integers(len(entries))) for _ in range(2))
     key, value = entries[chosen]
-    match random.integers(7):
+    match random.integers(9):
         case 0:
             del entries[chosen]
         case 1:
             entries[chosen] = (key, entries[other][1])
         case 2:
             entries[chosen] = (broken(random, [key]), value)
-        case 3 | 4 | 5:
+        case 3:
+            entries.insert(chosen + 1, (key + random.bytes(1), value))
+        case 4:
+            unknown = random.choice(
+                [b"\x0b\x00\x01\x0c", b"\x78\x01", b"\x7a\x01a", b"\x08\x01", b"\x0b", b"\x0c"]
+            )
+            entries[chosen] = (
+                key,
+                value + bytes(unknown) if random.random() < 0.5 else bytes(unknown) + value,
+            )
+        case 5 | 6:
+            with contextlib.suppress(ValueError, DecodeError):  # as below, or it was broken before
+                message = BundleEntryProto.FromString(value)
+                _change_field(random, message)
+                entries[chosen] = (key, message.SerializePartialToString())
+        case _:
             entries[chosen] = (key, broken(random, [value]))
-    data = _index_block(entries)
-    if random.random() < 0.3:
-        data = broken(random, [data])
-    where = _varint(0) + _varint(len(data))
-    if random.random() < 0.1:
-        where = broken(random, [where])
-    return _index_table(data, where, compressed=random.random() < 0.05)
 
 
 def _index_entries(table: bytes) -> list[tuple[bytes, bytes]]:
@@ -241,18 +267,44 @@ def _index_entries(table: bytes) -> list[tuple[bytes, bytes]]:
     return entries
 
 
-def _index_block(entries: Sequence[tuple[bytes, bytes]]) -> bytes:
-    parts = [_varint(0) + _varint(len(key)) + _varint(len(value)) + key + value for key, value in entries]
-    return b"".join(parts) + struct.pack("<II", 0, 1)
+def _index_block(entries: Sequence[tuple[bytes, bytes]], random: np.random.Generator | None = None) -> bytes:
+    """Return a block, whose keys share now and then what they begin with."""
+    content, starts, before = b"", [0], b""
+    for key, value in entries:
+        shared = 0
+        if random is not None and content and random.random() < 0.5:
+            shared = next(
+                (place for place, (own, other) in enumerate(zip(key, before, strict=False)) if own != other),
+                0,
+            )
+        elif content:
+            starts.append(len(content))
+        own = key[shared:]
+        content += _varint(shared) + _varint(len(own)) + _varint(len(value)) + own + value
+        before = key
+    if random is not None and random.random() < 0.1:
+        starts[random.integers(len(starts))] = int(random.integers(len(content) + 1))
+    return content + struct.pack(f"<{len(starts)}I", *starts) + struct.pack("<I", len(starts))
 
 
-def _index_table(data: bytes, where: bytes, *, compressed: bool = False) -> bytes:
-    """Return a table of a block of entries, an empty block, and one that says where the first lies."""
-    content, footer = b"", b""
-    for block in (data, _index_block([]), _index_block([(b"\xff", where)])):
-        footer += _varint(len(content)) + _varint(len(block)) if content else b""
-        block += bytes([compressed and not content])
+def _index_table(blocks: Sequence[tuple[bytes, bytes]], random: np.random.Generator) -> bytes:
+    """Return a table of blocks of entries, each behind its last key, an empty block, and one that lists the first."""
+    content = b""
+
+    def put(block: bytes) -> bytes:
+        nonlocal content
+        place = _varint(len(content)) + _varint(len(block))
+        block += bytes([random.random() < 0.02])  # 1 is compressed
         content += block + _check_sum(block)
+        return place
+
+    listed = [(last, put(block)) for last, block in blocks]
+    if random.random() < 0.1:
+        listed.insert(int(random.integers(len(listed) + 1)), listed[random.integers(len(listed))])
+    if random.random() < 0.1:
+        chosen = int(random.integers(len(listed)))
+        listed[chosen] = (listed[chosen][0], broken(random, [listed[chosen][1]]))
+    footer = put(_index_block([])) + put(_index_block(listed))
     return content + footer.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
 
 
@@ -284,6 +336,13 @@ def broken_model(random: np.random.Generator, samples: Sequence[bytes]) -> bytes
     from tensorflow.core.protobuf import saved_model_pb2
 
     return _broken_message(random, samples, saved_model_pb2.SavedModel)
+
+
+def broken_objects(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """What says which variable belongs to which object, with other fields."""
+    from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
+
+    return _broken_message(random, samples, TrackableObjectGraph)
 
 
 def broken_request(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
@@ -611,8 +670,17 @@ def index_samples() -> list[bytes]:
     return [saved(lambda path: _save_model(path.parents[1]), "variables/variables.index")]
 
 
-def values_samples() -> list[bytes]:
-    return [saved(lambda path: _save_model(path.parents[1]), "variables/variables.data-00000-of-00001")]
+def objects_samples() -> list[bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        _save_model(Path(folder))
+        return [_variables(Path(folder))[OBJECTS]]
+
+
+def _variables(model: Path) -> dict[str, Any]:
+    import tensorflow as tf
+
+    checkpoint = tf.train.load_checkpoint(str(model / "variables" / "variables"))
+    return {name: checkpoint.get_tensor(name) for name in checkpoint.get_variable_to_shape_map()}
 
 
 def _save_model(folder: Path) -> None:
@@ -720,28 +788,33 @@ def read_saved_model(path: Path) -> None:
 
 def read_index(path: Path) -> None:
     """Check variables whose index is broken, below a sound graph; then have TensorFlow read them."""
-    _read_variables(path, "variables/variables.index")
-
-
-def read_values(path: Path) -> None:
-    """The same with values that are broken."""
-    _read_variables(path, "variables/variables.data-00000-of-00001")
-
-
-def _read_variables(path: Path, name: str) -> None:
     import tensorflow as tf
 
-    with _checked(path, name) as (model, _):
+    with _checked(path, "variables/variables.index") as (model, _):
         try:
-            checkpoint = tf.train.load_checkpoint(str(model / "variables/variables"))
-            for variable in checkpoint.get_variable_to_shape_map():
-                checkpoint.get_tensor(variable)
-        except (
-            ValueError,
-            RuntimeError,
-            tf.errors.OpError,
-        ) as error:  # which is refused where a model is loaded
-            raise InputError("refused") from error
+            _variables(model)
+        except (ValueError, RuntimeError, tf.errors.OpError) as error:
+            raise InputError("refused") from error  # as it is where a model is loaded
+
+
+def read_objects(path: Path) -> None:
+    """Load a sound graph and sound numbers beside broken objects."""
+    import tensorflow as tf
+
+    from kcseg.serving.local import LocalModel
+
+    model, sound = path.parent / "model", path.parent / "sound"
+    for folder in (model, sound):
+        if not folder.exists():
+            _save_model(folder)
+    variables = _variables(sound) | {OBJECTS: np.array(path.read_bytes(), object)}
+    tf.raw_ops.SaveV2(
+        prefix=str(model / "variables" / "variables"),
+        tensor_names=list(variables),
+        shape_and_slices=[""] * len(variables),
+        tensors=[tf.constant(value) for value in variables.values()],
+    )
+    LocalModel(model)
 
 
 def read_loaded_model(path: Path) -> None:
@@ -893,9 +966,9 @@ READERS = {
     "gRPC request": Reader("message", grpc_samples, broken_request, read_grpc),
     "warm-up requests": Reader("requests", warm_up_samples, broken, read_warm_up),
     "variables' index": Reader("variables.index", index_samples, broken_index, read_index),
-    "variables' values": Reader("variables.data", values_samples, broken, read_values),
     "saved model": Reader("saved_model.pb", saved_model_samples, broken_model, read_saved_model),
-    # the same and 20 times as long: 5000 take half an hour
+    # these two load what they read: 5000 take half an hour
+    "variables' objects": Reader("objects", objects_samples, broken_objects, read_objects),
     "loaded model": Reader("saved_model.pb", saved_model_samples, broken_model, read_loaded_model),
 }
 

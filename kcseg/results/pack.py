@@ -11,7 +11,7 @@ from kcseg.config import EXPORT, PRESETS
 from kcseg.data.batch import test_batches
 from kcseg.data.listing import list_images
 from kcseg.data.simulation.challenge import is_simulated
-from kcseg.errors import InputError
+from kcseg.errors import InputError, reason_of
 from kcseg.files import atomic_folder, holds_others, read_csv, remove, write, write_json
 from kcseg.serving.agreement import agreement, sample_images
 from kcseg.serving.bundle import CARD, CONFIG, Bundle, is_bundle, load_bundle, write_weights
@@ -151,5 +151,5 @@ def _scores(run: Run) -> list[dict[str, Any]]:
         ]
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{path} is no table of scores ({error}); run kcseg-train on the run again"
+            f"{path} is no table of scores ({reason_of(error)}); run kcseg-train on the run again"
         ) from error

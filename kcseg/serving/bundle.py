@@ -10,7 +10,7 @@ import numpy as np
 
 import kcseg
 from kcseg.config import Config, from_json, to_json
-from kcseg.errors import InputError
+from kcseg.errors import InputError, reason_of
 from kcseg.files import read_bytes, read_json, sha256, write, write_json
 from kcseg.network.unet import build_unet
 from kcseg.serving.manifest import Trained, members_facts
@@ -44,7 +44,7 @@ class Bundle:
             _check_fit(arrays, network)
         except ValueError as error:
             raise InputError(
-                f"{self.folder / name} holds no weights of this network ({error}); install them anew"
+                f"{self.folder / name} holds no weights of this network ({reason_of(error)}); install them anew"
             ) from error
         for variable in network.weights:
             variable.assign(arrays[variable.path].astype(np.float32))

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from kcseg.errors import InputError
+from kcseg.errors import InputError, reason_of
 from kcseg.serving.address import Address
 from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
 
@@ -68,7 +68,7 @@ class RpcModel:
             answer.metadata["signature_def"].Unpack(signatures)
         except DecodeError as error:
             raise InputError(
-                f"{address} does not answer like TF Serving ({error}); check the address"
+                f"{address} does not answer like TF Serving ({reason_of(error)}); check the address"
             ) from error
         check_signatures(
             address, {name: signature.outputs for name, signature in signatures.signature_def.items()}
@@ -83,7 +83,7 @@ class RpcModel:
             return {name: _array(outputs[name]) for name in OUTPUTS[signature]}
         except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise InputError(
-                f"{self._address} answers {signature} with unusable tensors ({error})"
+                f"{self._address} answers {signature} with unusable tensors ({reason_of(error)})"
             ) from error
 
     def _model_spec(self, **fields: str) -> model_pb2.ModelSpec:

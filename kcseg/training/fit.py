@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from kcseg.config import Config, TrainingConfig
 from kcseg.data.pipeline import Steps
-from kcseg.errors import InputError
+from kcseg.errors import InputError, reason_of
 from kcseg.files import read_csv, write_csv
 from kcseg.network.losses import LOSSES, binary_crossentropy, dice, where_known
 from kcseg.network.unet import build_unet
@@ -85,7 +85,9 @@ def read_history(folder: Path) -> list[dict[str, float]]:
     try:
         return [{name: float(value) for name, value in row.items()} for row in rows]
     except (TypeError, ValueError) as error:
-        raise InputError(f"{path} is no table of numbers ({error}); restore it, or train anew") from error
+        raise InputError(
+            f"{path} is no table of numbers ({reason_of(error)}); restore it, or train anew"
+        ) from error
 
 
 def compiled_network(config: Config, steps_per_epoch: int, seed: int) -> keras.Model:

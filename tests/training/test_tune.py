@@ -11,7 +11,7 @@ from kcseg.training import trial as trials
 from kcseg.training import tune as tuning
 from kcseg.training.run import plan_members
 from kcseg.training.space import Between, OneOf
-from kcseg.training.trial import BEYOND_BUDGET, FAILED, FINISHED, Budget
+from kcseg.training.trial import BEYOND_BUDGET, FAILED, FINISHED, Budget, read_result
 from kcseg.training.tune import Search, best_trial, read_results, tune
 
 SPACE = {"network.filters": OneOf((2, 4)), "training.learning_rate": Between(1e-3, 1e-2, logarithmic=True)}
@@ -184,3 +184,14 @@ def test_files_that_keras_tuner_would_read_back_are_not_looked_at(tmp_path, ring
     for name in ("tuner0.json", "oracle.json", "trial_0/trial.json"):
         (tmp_path / "trials" / name).write_text("not JSON, and read by nobody")
     assert len(tune(tmp_path, rings, search)) == 2
+
+
+@pytest.mark.parametrize(
+    "stated",
+    ['"trial": "1", "status": "finished", "values": {}, "dice": 0.5, "a\\n\\u0000b": 1', '"trial": "x"'],
+)
+def test_a_damaged_result_is_refused_in_one_line(tmp_path, stated):
+    (tmp_path / "result.json").write_text("{" + stated + "}")
+    with pytest.raises(InputError) as caught:
+        read_result(tmp_path)
+    assert str(tmp_path / "result.json") in str(caught.value) and str(caught.value).isprintable()

@@ -15,7 +15,7 @@ from kcseg.config import SimulationConfig
 from kcseg.data.listing import refuse_link_out
 from kcseg.data.simulation.annotator import FaultRates, annotate
 from kcseg.data.simulation.case import draw_case
-from kcseg.errors import InputError
+from kcseg.errors import InputError, reason_of
 from kcseg.files import holds_others, locked, read_json, remove_leftovers, rename, write, write_json
 from kcseg.processes import end_with_parent
 
@@ -90,7 +90,8 @@ def planted_faults(folder: Path, ids: Sequence[str]) -> tuple[tuple[str, ...], .
         return tuple(tuple(found["cases"][name]["faults"]) for name in ids)
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"{folder / _COMPLETE} does not tell the faults of all references ({error}); simulate the challenge again"
+            f"{folder / _COMPLETE} does not tell the faults of all references ({reason_of(error)}); "
+            "simulate the challenge again"
         ) from error
 
 

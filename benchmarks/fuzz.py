@@ -1,6 +1,6 @@
 """Feeds every reader files that are broken in many ways: it must return something sound, or raise InputError.
 
-    python benchmarks/fuzz.py [--inputs 100000] [--seed 0] [READER ...]
+    python benchmarks/fuzz.py [--inputs 100000] [--seed 0] [--corpus tests/corpus] [READER ...]
 
 Each reader has a process of its own, with 2 GiB of memory beyond what it starts with and 20 seconds for a file. An
 input that breaks it is kept, and the exit code is 1. Equal seeds make equal inputs.
@@ -10,6 +10,7 @@ import base64
 import contextlib
 import copy
 import faulthandler
+import functools
 import gzip
 import hashlib
 import io
@@ -520,6 +521,7 @@ def batch_samples() -> list[bytes]:
     return [b'{"hu_offset": -1024}']
 
 
+@functools.cache
 def network():
     """Return the one network that weights are read for; building it anew each time would take all the time."""
     from kcseg.network.unet import build_unet
@@ -976,56 +978,73 @@ READERS = {
 # Driving
 
 
-def fuzz(name: str, folder: Path, inputs: int, seed: int, findings: multiprocessing.Queue) -> None:
+def fuzz(
+    name: str, folder: Path, inputs: int, seed: int, corpus: Path | None, findings: multiprocessing.Queue
+) -> None:
     """Feed one reader; put what came of it into the queue. The input read when a process ends lies in `folder`."""
     reader = READERS[name]
-    global network
-    network = _once(network)
-    samples = reader.samples()
-    path = folder / reader.name
-    for content in samples:  # sound files are read, and what is loaded late is loaded
-        path.write_bytes(content)
-        reader.read(path)
+    samples = prepare(reader, folder)
     _limit_memory()
     signal.signal(signal.SIGALRM, _hang)
-    before = _resident()
+    before = resident_mib()
+    contents = read_corpus(corpus, name) if corpus else _broken(reader, samples, inputs, seed)
     counts: Counter[str] = Counter()
+    for number, content in enumerate(contents):
+        (folder / reader.name).write_bytes(content)
+        counts[_outcome(reader, folder, number)] += 1
+    findings.put((dict(counts), before, resident_mib()))
+
+
+def prepare(reader: Reader, folder: Path) -> Sequence[bytes]:
+    """Return sound files, after they were read, and what is loaded late was loaded."""
+    samples = reader.samples()
+    for content in samples:
+        (folder / reader.name).write_bytes(content)
+        reader.read(folder / reader.name)
+    return samples
+
+
+def read_corpus(corpus: Path, name: str) -> list[bytes]:
+    """Return the files kept for a reader."""
+    with zipfile.ZipFile(corpus / f"{name}.zip") as archive:
+        return [archive.read(member) for member in archive.namelist()]
+
+
+def _broken(reader: Reader, samples: Sequence[bytes], inputs: int, seed: int) -> Iterator[bytes]:
     for number in range(inputs):
-        path.write_bytes(reader.mutate(np.random.default_rng([seed, number]), samples))
-        counts[_outcome(reader, path, folder, number, seed)] += 1
-    findings.put((dict(counts), before, _resident()))
+        yield reader.mutate(np.random.default_rng([seed, number]), samples)
 
 
-def _once(make: Callable[[], object]) -> Callable[[], object]:
-    made: list[object] = []
-    return lambda: made[0] if made else made.append(make()) or made[0]
-
-
-def _outcome(reader: Reader, path: Path, folder: Path, number: int, seed: int) -> str:
+def _outcome(reader: Reader, folder: Path, number: int) -> str:
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     faulthandler.dump_traceback_later(2 * SECONDS, exit=True)  # where a library keeps the signal waiting
     try:
-        reader.read(path)
-        return "read"
-    except InputError as error:
-        # one sentence that a person can read, and that names no patient
-        sound = str(error).isprintable() and len(str(error)) < 600 and "Doe" not in str(error)
-        return "refused" if sound else _keep(reader, path, folder, number)
+        return read_or_refuse(reader, folder)
     except (Exception, Hang):
-        return _keep(reader, path, folder, number)
+        return _keep(reader, folder, number)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
 
 
-def _keep(reader: Reader, path: Path, folder: Path, number: int) -> str:
+def read_or_refuse(reader: Reader, folder: Path) -> str:
+    """Return what a reader does with its file; an AssertionError is a refusal nobody can read, or with a name in it."""
+    try:
+        reader.read(folder / reader.name)
+    except InputError as error:
+        assert str(error).isprintable() and len(str(error)) < 600 and "Doe" not in str(error), error
+        return "refused"
+    return "read"
+
+
+def _keep(reader: Reader, folder: Path, number: int) -> str:
     """Keep an input that broke its reader, the first of each kind, and return the kind."""
     lines = traceback.format_exc().strip().splitlines()
     frames = [line.strip() for line in lines if line.strip().startswith("File ")]
     kind = f"{lines[-1][:150]} at {frames[-1].rsplit('/', 1)[-1]}"
     kept = folder / f"kept-{zlib.crc32(frames[-1].encode() + lines[-1][:20].encode()):08x}-{reader.name}"
     if not kept.exists():
-        shutil.copyfile(path, kept)
+        shutil.copyfile(folder / reader.name, kept)
         print(f"input {number} kept as {kept}", *lines[-12:], sep="\n    ", flush=True)
     return kind
 
@@ -1034,7 +1053,7 @@ def _hang(*_: object) -> None:
     raise Hang
 
 
-def _resident() -> int:
+def resident_mib() -> int:
     """Return the most memory this process has had, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> (20 if sys.platform == "darwin" else 10)
 
@@ -1045,19 +1064,19 @@ def _limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, now + MEMORY))
 
 
-def run(name: str, inputs: int, seed: int) -> bool:
+def run(name: str, inputs: int, seed: int, corpus: Path | None) -> bool:
     """Feed one reader in a process of its own, print what came of it, and return whether all was well."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     spawn = multiprocessing.get_context("spawn")
     findings = spawn.SimpleQueue()
-    process = spawn.Process(target=fuzz, args=(name, folder, inputs, seed, findings))
+    process = spawn.Process(target=fuzz, args=(name, folder, inputs, seed, corpus, findings))
     process.start()
     process.join()
     if process.exitcode != 0 or findings.empty():
         print(f"{name}: ended with {process.exitcode} over {folder / READERS[name].name}", flush=True)
         return False
     counts, before, after = findings.get()
-    read, refused = counts.pop("read", 0), counts.pop("refused", 0)
+    inputs, read, refused = sum(counts.values()), counts.pop("read", 0), counts.pop("refused", 0)
     print(f"{name}: {inputs} inputs, {read} read, {refused} refused, {before} to {after} MiB", flush=True)
     for kind, count in counts.items():
         print(f"    {count} x {kind}", flush=True)
@@ -1070,9 +1089,10 @@ def run(name: str, inputs: int, seed: int) -> bool:
 @click.argument("readers", nargs=-1)
 @click.option("--inputs", default=100_000, show_default=True, help="Files for each reader.")
 @click.option("--seed", default=0, show_default=True)
-def main(readers: tuple[str, ...], inputs: int, seed: int) -> None:
+@click.option("--corpus", type=click.Path(path_type=Path), help="Feed the files kept here instead.")
+def main(readers: tuple[str, ...], inputs: int, seed: int, corpus: Path | None) -> None:
     """Feed READERS, or all, with broken files."""
-    sys.exit(not all([run(name, inputs, seed) for name in readers or READERS]))
+    sys.exit(not all([run(name, inputs, seed, corpus) for name in readers or READERS]))
 
 
 if __name__ == "__main__":

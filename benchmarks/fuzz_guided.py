@@ -1,0 +1,65 @@
+"""Feeds one reader of fuzz.py broken files, led by the code they reach: what reaches more is kept and broken further.
+
+    pip install atheris
+    python benchmarks/fuzz_guided.py --corpus FOLDER [--inputs 100000] [--seed 1] READER
+
+The corpus starts with the sound files of fuzz.py, and grows. An input that breaks the reader, or takes too much time or
+memory, is kept in the folder this is called in, and the exit code is not 0.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+try:
+    import atheris
+except ImportError:
+    sys.exit("expected atheris, found none; pip install atheris (Python 3.11 to 3.13, Linux)")
+
+READING = ["kcseg", "numpy", "json", "nibabel", "pydicom", "PIL", "keras_tuner"]
+with atheris.instrument_imports(include=READING):
+    import click
+    import fuzz
+    import numpy as np
+
+
+@click.command()
+@click.argument("name", metavar="READER", type=click.Choice(list(fuzz.READERS)))
+@click.option(
+    "--corpus", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where it is kept."
+)
+@click.option("--inputs", default=100_000, show_default=True)
+@click.option("--seed", default=1, show_default=True)
+def main(name: str, corpus: Path, inputs: int, seed: int) -> None:
+    """Feed READER with broken files."""
+    reader = fuzz.READERS[name]
+    place = tempfile.TemporaryDirectory(prefix="fuzz-")
+    folder = Path(place.name)
+    corpus.mkdir(parents=True, exist_ok=True)
+    with atheris.instrument_imports(include=READING):  # what is imported late
+        samples = fuzz.prepare(reader, folder)
+    for number, content in enumerate(samples):
+        (corpus / f"sound-{number}").write_bytes(content)
+
+    def read(content: bytes) -> None:
+        (folder / reader.name).write_bytes(content)
+        fuzz.read_or_refuse(reader, folder)
+
+    def mutate(content: bytes, most_bytes: int, seed: int) -> bytes:
+        random = np.random.default_rng(seed)
+        if random.random() < 0.5:
+            return atheris.Mutate(content, most_bytes)
+        try:
+            return reader.mutate(random, [content])[:most_bytes]
+        except Exception:  # no sound file any more, which the half above goes on with
+            return reader.mutate(random, samples)[:most_bytes]
+
+    most_bytes = 4 * max(map(len, samples))
+    options = f"-atheris_runs={inputs} -seed={seed} -timeout={fuzz.SECONDS} -max_len={most_bytes}".split()
+    options.append(f"-rss_limit_mb={(fuzz.MEMORY >> 20) + fuzz.resident_mib()}")
+    atheris.Setup([sys.argv[0], *options, str(corpus)], read, custom_mutator=mutate)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

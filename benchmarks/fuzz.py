@@ -1,6 +1,6 @@
 """Feeds every reader files that are broken in many ways: it must return something sound, or raise InputError.
 
-    python benchmarks/fuzz.py [--inputs 100000] [--seed 0] [--corpus tests/corpus] [READER ...]
+    python benchmarks/fuzz.py [--inputs 100000] [--seed 0] [READER ...]
 
 Each reader has a process of its own, with 2 GiB of memory beyond what it starts with and 20 seconds for a file. An
 input that breaks it is kept, and the exit code is 1. Equal seeds make equal inputs.
@@ -779,7 +779,11 @@ def read_search(path: Path) -> None:
     with contextlib.redirect_stdout(io.StringIO()):
         oracle = _oracle(path)
         oracle.restore(workers=False)
-        oracle.create_trial("tuner0")
+        trial = oracle.create_trial("tuner0")
+        if trial.status == "RUNNING":
+            oracle.update_trial(trial.trial_id, {"dice": 0.5})
+            trial.status = "COMPLETED"
+            oracle.end_trial(trial)
 
 
 def read_saved_model(path: Path) -> None:
@@ -978,18 +982,16 @@ READERS = {
 # Driving
 
 
-def fuzz(
-    name: str, folder: Path, inputs: int, seed: int, corpus: Path | None, findings: multiprocessing.Queue
-) -> None:
+def fuzz(name: str, folder: Path, inputs: int, seed: int, findings: multiprocessing.Queue) -> None:
     """Feed one reader; put what came of it into the queue. The input read when a process ends lies in `folder`."""
     reader = READERS[name]
     samples = prepare(reader, folder)
     _limit_memory()
     signal.signal(signal.SIGALRM, _hang)
     before = resident_mib()
-    contents = read_corpus(corpus, name) if corpus else _broken(reader, samples, inputs, seed)
     counts: Counter[str] = Counter()
-    for number, content in enumerate(contents):
+    for number in range(inputs):
+        content = reader.mutate(np.random.default_rng([seed, number]), samples)
         (folder / reader.name).write_bytes(content)
         counts[_outcome(reader, folder, number)] += 1
     findings.put((dict(counts), before, resident_mib()))
@@ -1002,17 +1004,6 @@ def prepare(reader: Reader, folder: Path) -> Sequence[bytes]:
         (folder / reader.name).write_bytes(content)
         reader.read(folder / reader.name)
     return samples
-
-
-def read_corpus(corpus: Path, name: str) -> list[bytes]:
-    """Return the files kept for a reader."""
-    with zipfile.ZipFile(corpus / f"{name}.zip") as archive:
-        return [archive.read(member) for member in archive.namelist()]
-
-
-def _broken(reader: Reader, samples: Sequence[bytes], inputs: int, seed: int) -> Iterator[bytes]:
-    for number in range(inputs):
-        yield reader.mutate(np.random.default_rng([seed, number]), samples)
 
 
 def _outcome(reader: Reader, folder: Path, number: int) -> str:
@@ -1064,19 +1055,19 @@ def _limit_memory() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, now + MEMORY))
 
 
-def run(name: str, inputs: int, seed: int, corpus: Path | None) -> bool:
+def run(name: str, inputs: int, seed: int) -> bool:
     """Feed one reader in a process of its own, print what came of it, and return whether all was well."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     spawn = multiprocessing.get_context("spawn")
     findings = spawn.SimpleQueue()
-    process = spawn.Process(target=fuzz, args=(name, folder, inputs, seed, corpus, findings))
+    process = spawn.Process(target=fuzz, args=(name, folder, inputs, seed, findings))
     process.start()
     process.join()
     if process.exitcode != 0 or findings.empty():
         print(f"{name}: ended with {process.exitcode} over {folder / READERS[name].name}", flush=True)
         return False
     counts, before, after = findings.get()
-    inputs, read, refused = sum(counts.values()), counts.pop("read", 0), counts.pop("refused", 0)
+    read, refused = counts.pop("read", 0), counts.pop("refused", 0)
     print(f"{name}: {inputs} inputs, {read} read, {refused} refused, {before} to {after} MiB", flush=True)
     for kind, count in counts.items():
         print(f"    {count} x {kind}", flush=True)
@@ -1089,10 +1080,9 @@ def run(name: str, inputs: int, seed: int, corpus: Path | None) -> bool:
 @click.argument("readers", nargs=-1)
 @click.option("--inputs", default=100_000, show_default=True, help="Files for each reader.")
 @click.option("--seed", default=0, show_default=True)
-@click.option("--corpus", type=click.Path(path_type=Path), help="Feed the files kept here instead.")
-def main(readers: tuple[str, ...], inputs: int, seed: int, corpus: Path | None) -> None:
+def main(readers: tuple[str, ...], inputs: int, seed: int) -> None:
     """Feed READERS, or all, with broken files."""
-    sys.exit(not all([run(name, inputs, seed, corpus) for name in readers or READERS]))
+    sys.exit(not all([run(name, inputs, seed) for name in readers or READERS]))
 
 
 if __name__ == "__main__":

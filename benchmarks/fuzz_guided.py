@@ -1,10 +1,11 @@
 """Feeds one reader of fuzz.py broken files, led by the code they reach: what reaches more is kept and broken further.
 
-    pip install atheris
+    pip install 'kcseg[fuzz]'
     python benchmarks/fuzz_guided.py --corpus FOLDER [--inputs 100000] [--seed 1] READER
 
-The corpus starts with the sound files of fuzz.py, and grows. An input that breaks the reader, or takes too much time or
-memory, is kept in the folder this is called in, and the exit code is not 0.
+FOLDER/READER starts with the sound files of fuzz.py, and grows by what reaches further. An input that breaks the
+reader, or takes too much time or memory, is kept in the folder this is called in, and the exit code is not 0. What the
+tests feed again, `tests/corpus.zip`, is such a FOLDER.
 """
 
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 try:
     import atheris
 except ImportError:
-    sys.exit("expected atheris, found none; pip install atheris (Python 3.11 to 3.13, Linux)")
+    sys.exit("expected atheris, found none; pip install 'kcseg[fuzz]' (Linux, Python 3.11 to 3.13)")
 
 READING = ["kcseg", "numpy", "json", "nibabel", "pydicom", "PIL", "keras_tuner"]
 with atheris.instrument_imports(include=READING):
@@ -26,7 +27,7 @@ with atheris.instrument_imports(include=READING):
 @click.command()
 @click.argument("name", metavar="READER", type=click.Choice(list(fuzz.READERS)))
 @click.option(
-    "--corpus", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where it is kept."
+    "--corpus", type=click.Path(path_type=Path, file_okay=False), required=True, help="Where inputs are kept."
 )
 @click.option("--inputs", default=100_000, show_default=True)
 @click.option("--seed", default=1, show_default=True)
@@ -35,11 +36,12 @@ def main(name: str, corpus: Path, inputs: int, seed: int) -> None:
     reader = fuzz.READERS[name]
     place = tempfile.TemporaryDirectory(prefix="fuzz-")
     folder = Path(place.name)
-    corpus.mkdir(parents=True, exist_ok=True)
+    kept = corpus / name
+    kept.mkdir(parents=True, exist_ok=True)
     with atheris.instrument_imports(include=READING):  # what is imported late
         samples = fuzz.prepare(reader, folder)
     for number, content in enumerate(samples):
-        (corpus / f"sound-{number}").write_bytes(content)
+        (kept / f"sound-{number}").write_bytes(content)
 
     def read(content: bytes) -> None:
         (folder / reader.name).write_bytes(content)
@@ -57,7 +59,7 @@ def main(name: str, corpus: Path, inputs: int, seed: int) -> None:
     most_bytes = 4 * max(map(len, samples))
     options = f"-atheris_runs={inputs} -seed={seed} -timeout={fuzz.SECONDS} -max_len={most_bytes}".split()
     options.append(f"-rss_limit_mb={(fuzz.MEMORY >> 20) + fuzz.resident_mib()}")
-    atheris.Setup([sys.argv[0], *options, str(corpus)], read, custom_mutator=mutate)
+    atheris.Setup([sys.argv[0], *options, str(kept)], read, custom_mutator=mutate)
     atheris.Fuzz()
 
 

@@ -6,6 +6,11 @@ class InputError(ValueError):
 
 
 def reason_of(error: Exception) -> str:
-    """Return what an error says as one short line; of foreign bytes it may quote anything."""
-    text = " ".join(str(error).split())[:200]
-    return "".join(letter for letter in text if letter.isprintable()) or type(error).__name__
+    """Return what an error says as one short line."""
+    return shortened(str(error)) or type(error).__name__
+
+
+def shortened(text: str) -> str:
+    """Return what others say as one short line; it may quote anything."""
+    line = " ".join(text[:1000].split())[:200]
+    return "".join(letter for letter in line if letter.isprintable())

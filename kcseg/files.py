@@ -124,6 +124,16 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write(path, text.getvalue())
 
 
+def is_file(path: Path) -> bool:
+    """Whether it is a file or leads to one; what cannot be looked at is none."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises over a link to a name that is too long
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder or leads to one; what cannot be looked at is none."""
+    return os.path.isdir(path)  # noqa: PTH112 - as above
+
+
 def read_bytes(path: Path, *, maximum_bytes: int = 1 << 30) -> bytes:
     """Read a whole file that is to stay in memory.
 
@@ -133,9 +143,13 @@ def read_bytes(path: Path, *, maximum_bytes: int = 1 << 30) -> bytes:
     try:
         if path.exists() and not path.is_file():
             raise InputError(f"{path} is not a file; check the path")
-        if path.stat().st_size > maximum_bytes:
-            raise InputError(f"expected at most {maximum_bytes >> 20} MiB in {path}; is it the right file?")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > maximum_bytes:
+                raise InputError(
+                    f"expected at most {maximum_bytes >> 20} MiB in {path}; is it the right file?"
+                )
+            return file.read(size)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
 

@@ -25,13 +25,19 @@ console = Console(highlight=False)
 
 
 class _ClearErrors(click.Command):
-    """A user's mistake becomes one sentence and exit code 2; anything else keeps its traceback."""
+    """A user's mistake, or a file's fault, becomes one sentence and exit code 2; all else keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except InputError as error:
             raise click.UsageError(str(error)) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.UsageError(
+                f"cannot use {error.filename}: {error.strerror or error}; check the path"
+            ) from error
 
 
 class ClearErrorsGroup(_ClearErrors, click.Group):

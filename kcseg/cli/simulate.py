@@ -14,6 +14,7 @@ from kcseg.data.image import resample
 from kcseg.data.listing import list_images, scan_images
 from kcseg.data.simulation.challenge import simulate_challenge
 from kcseg.errors import InputError
+from kcseg.files import is_folder
 from kcseg.results.preview import write_preview
 
 _SHOWN = 24
@@ -64,7 +65,7 @@ def _read_real(paths: tuple[Path, ...]) -> list[np.ndarray]:
     """Read real crops at 1 mm; what is no image in HU, as masks beside images are not, is passed over and named."""
     images = []
     for path in paths:
-        files = scan_images(path, path).files if path.is_dir() else list_images(path)
+        files = scan_images(path, path).files if is_folder(path) else list_images(path)
         for file in files.values():
             try:
                 images.append(resample(read_image(file, hu_offset=stated_hu_offset(path))).hu)

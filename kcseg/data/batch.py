@@ -1,6 +1,7 @@
 """A batch of the challenge: images, masks and ids, read from a challenge folder."""
 
 import json
+import os
 import reprlib
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ import numpy as np
 
 from kcseg.data.formats import read_image, read_mask
 from kcseg.data.image import Image, Mask, resample, resample_mask, same_spacing
-from kcseg.data.listing import entries, is_folder, list_images, list_masks, pairing_faults, refuse_link_out
+from kcseg.data.listing import entries, list_images, list_masks, pairing_faults, refuse_link_out
 from kcseg.errors import InputError
-from kcseg.files import read_json, sha256
+from kcseg.files import is_folder, read_json, sha256
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ def find_batches(folder: Path) -> dict[str, Path]:
         InputError: no such folder, no batch, a batch with another name, or a link out of the folder.
     """
     folder = Path(folder)
-    if (folder / "images").is_dir():
+    if is_folder(folder / "images"):
         return {"train": folder}
     found = {path.name: path for path in entries(folder) if is_folder(path / "images")}
     if not found:
@@ -83,10 +84,10 @@ def read_batch(folder: Path, *, masks: bool = True) -> Batch:
         InputError: a file cannot be read, or images and masks do not pair.
     """
     folder = Path(folder)
-    if not (folder / "images").is_dir():
+    if not is_folder(folder / "images"):
         raise InputError(f"{folder} has no images/; expected images/ID.npy and masks/ID.npy")
     paths, hu_offset = list_images(folder), stated_hu_offset(folder)
-    outlines = list_masks(folder) if masks and (folder / "masks").is_dir() else None
+    outlines = list_masks(folder) if masks and is_folder(folder / "masks") else None
     if outlines is not None and (faults := pairing_faults(paths, outlines)):
         raise InputError(faults[0])
     images = {name: read_image(path, hu_offset=hu_offset) for name, path in paths.items()}
@@ -107,7 +108,7 @@ def read_truth(folder: Path, ids: tuple[str, ...]) -> tuple[np.ndarray, ...] | N
         InputError: an id without truth, a file that cannot be read, or a link out of the folder.
     """
     folder = Path(folder)
-    if not (folder / "truth").is_dir():
+    if not is_folder(folder / "truth"):
         return None
     refuse_link_out(folder / "truth", folder)
     paths, truth, hu_offset = list_images(folder), list_masks(folder / "truth"), stated_hu_offset(folder)
@@ -194,7 +195,7 @@ def stated_hu_offset(folder: Path) -> int | None:
         InputError: the entry is no whole number, or the file a link out of the folder.
     """
     path = Path(folder) / "batch.json"
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     refuse_link_out(path, folder)
     settings = read_json(path)

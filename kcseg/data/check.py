@@ -12,6 +12,7 @@ from kcseg.data.formats import read_image, read_mask, suffix
 from kcseg.data.image import Image, Mask, Spacing
 from kcseg.data.listing import Listing, pairing_faults, scan_images, scan_masks
 from kcseg.errors import InputError
+from kcseg.files import is_folder
 
 T = TypeVar("T")
 
@@ -99,7 +100,7 @@ def _read_cases(folder: Path, faults: list[str]) -> list[Case]:
 
 def _partners(folder: Path, kind: str, images: dict[str, Path], faults: list[str]) -> dict[str, Path]:
     """Return the masks or the truth of a batch by id; where the folder is there, every image must have one."""
-    if not (folder / kind).is_dir():
+    if not is_folder(folder / kind):
         return {}
     files = _taken(scan_masks(folder / kind, folder), faults)
     faults += pairing_faults(images, files, names=("image", kind.removesuffix("s")))

@@ -15,7 +15,7 @@ from pycocotools import mask as coco_mask
 
 from kcseg.config import PretrainingConfig
 from kcseg.errors import InputError
-from kcseg.files import read_bytes, read_json
+from kcseg.files import is_file, is_folder, read_bytes, read_json
 
 OTHER, PERSON, UNKNOWN = 0, 1, 2  # crowds are unknown: who of them is outlined is not said
 _SIDE_PX = (16, 8192)
@@ -51,7 +51,7 @@ class CocoPersons:
         """
         folder = Path(folder)
         annotations = folder / "annotations" / f"instances_{split}2017.json"
-        if not annotations.is_file():
+        if not is_file(annotations):
             raise InputError(f"there is no {annotations}; expected COCO's layout, see data/README.md")
         self.skipped: Counter[str] = Counter()
         self.pictures = tuple(self._pictures(annotations, _images_folder(folder, split)))
@@ -135,7 +135,7 @@ class CocoPersons:
 
 def _images_folder(folder: Path, split: str) -> Path:
     for images in (folder / f"{split}2017", folder / "images" / f"{split}2017"):
-        if images.is_dir():
+        if is_folder(images):
             return images
     raise InputError(
         f"there is no {folder / f'{split}2017'}, with or without images/ before it; see data/README.md"

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 from kcseg.errors import InputError
+from kcseg.files import is_file
 
 MAXIMUM_BYTES = 256 << 20
 SIDE_PX = (16, 4096)
@@ -14,7 +15,7 @@ MAXIMUM_TILT_DEGREES = 20.0  # our choice: renal slices are often tilted along t
 
 def check_bytes(path: Path) -> None:
     """Refuse what is no file, and files that are empty or too large to be one slice."""
-    if not path.is_file():
+    if not is_file(path):
         raise InputError(f"{path} is not a file; check the path")
     size = path.stat().st_size
     if not size:

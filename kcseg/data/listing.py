@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kcseg.data.formats import IMAGE_SUFFIXES, MASK_SUFFIXES, identifier, is_image, is_mask
 from kcseg.errors import InputError
+from kcseg.files import is_file, is_folder
 
 _MOST_FILES = 1_000_000  # in a folder; their names are kept in memory
 
@@ -68,11 +69,6 @@ def entries(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
-def is_folder(path: Path) -> bool:
-    """Whether it is a folder or leads to one; whatever cannot be looked at is none."""
-    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises over a link to a name that is too long
-
-
 def pairing_faults(
     images: dict[str, Path], masks: dict[str, Path], names: tuple[str, str] = ("image", "mask")
 ) -> list[str]:
@@ -95,7 +91,10 @@ def refuse_link_out(path: Path, within: Path) -> None:
 
 
 def _leads_out(path: Path, root: str) -> bool:
-    return not Path(os.path.realpath(path)).is_relative_to(root)
+    try:
+        return not Path(os.path.realpath(path)).is_relative_to(root)
+    except (OSError, RecursionError):  # a link to a link to a link
+        return True
 
 
 def _link_out(path: Path, within: Path) -> str:
@@ -128,10 +127,10 @@ def _scan(folder: Path, within: Path, accepts: Callable[[Path], bool], expected:
 def _list(paths: tuple[Path, ...], inner: str, scan: Callable[[Path, Path], Listing]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in map(Path, paths):
-        if path.is_file():
+        if is_file(path):
             files = {identifier(path): path}
         else:
-            listing = scan(path / inner if (path / inner).is_dir() else path, path)
+            listing = scan(path / inner if is_folder(path / inner) else path, path)
             if listing.faults:
                 raise InputError(listing.faults[0])
             files = listing.files

@@ -13,7 +13,7 @@ from kcseg.data.batch import Batch, training_batch, training_truth
 from kcseg.data.simulation.annotator import FAULTS
 from kcseg.data.simulation.challenge import planted_faults
 from kcseg.errors import InputError
-from kcseg.files import remove, write_csv
+from kcseg.files import is_folder, remove, write_csv
 from kcseg.results.figures import comparison_figure, save_figure, scores_figure
 from kcseg.results.held_out import held_out_soft_masks
 from kcseg.results.report import write_audit_page
@@ -186,7 +186,7 @@ def read_audited(
         InputError: no such folder, or one that cannot be read.
     """
     challenge = run.challenge(data)
-    if not challenge.is_dir():
+    if not is_folder(challenge):
         raise InputError(
             f"there are no training images in {challenge}; name the challenge folder of the run with --data"
         )

@@ -12,7 +12,7 @@ from kcseg.data.batch import test_batches
 from kcseg.data.listing import list_images
 from kcseg.data.simulation.challenge import is_simulated
 from kcseg.errors import InputError, reason_of
-from kcseg.files import atomic_folder, holds_others, read_csv, remove, write, write_json
+from kcseg.files import atomic_folder, holds_others, is_file, is_folder, read_csv, remove, write, write_json
 from kcseg.serving.agreement import agreement, sample_images
 from kcseg.serving.bundle import CARD, CONFIG, Bundle, is_bundle, load_bundle, write_weights
 from kcseg.serving.export import refuse_unfinished
@@ -110,7 +110,7 @@ def _refuse_place(out: Path, force: bool) -> None:
     if is_bundle(out) and not force:
         raise InputError(f"{out} holds weights; choose another folder with --out, or --force to replace them")
     ours = ("README.md", CARD, CONFIG, *(path.name for path in out.glob("member-*.npz")))
-    if out.is_file() or holds_others(out, *(ours if is_bundle(out) else ())):
+    if is_file(out) or holds_others(out, *(ours if is_bundle(out) else ())):
         raise InputError(f"{out} holds other files; choose a new or empty folder with --out")
 
 
@@ -132,7 +132,7 @@ def _command(run: Run, challenge: Path) -> str:
 
 def _test_images(challenge: Path) -> int:
     """Return the number of images of the test batch that a run is scored on; 0 where there is none."""
-    scored = [folder for folder in test_batches(challenge).values() if (folder / "masks").is_dir()]
+    scored = [folder for folder in test_batches(challenge).values() if is_folder(folder / "masks")]
     return len(list_images(scored[0])) if scored else 0
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kcseg.data.batch import evenly, training_batch
 from kcseg.errors import InputError
+from kcseg.files import is_folder
 from kcseg.network.losses import dice
 from kcseg.serving.graph import EnsembleGraph
 
@@ -28,7 +29,7 @@ def sample_images(challenge: Path, fingerprint: str, count: int) -> list[np.ndar
     Raises:
         InputError: the folder is not there, or its training batch does not have this fingerprint.
     """
-    if not challenge.is_dir():
+    if not is_folder(challenge):
         raise InputError(
             f"a lesser precision is checked on training images, and there are none in {challenge}; "
             "name the challenge folder of the training with --data"

@@ -11,7 +11,7 @@ import numpy as np
 import kcseg
 from kcseg.config import Config, from_json, to_json
 from kcseg.errors import InputError, reason_of
-from kcseg.files import read_bytes, read_json, sha256, write, write_json
+from kcseg.files import is_file, read_bytes, read_json, sha256, write, write_json
 from kcseg.network.unet import build_unet
 from kcseg.serving.manifest import Trained, members_facts
 from kcseg.training.checkpoint import arrays_in, refuse_too_small, weights_by_path
@@ -85,7 +85,7 @@ def write_weights(folder: Path, trained: Trained, precision: str) -> dict[str, A
 
 def is_bundle(folder: Path) -> bool:
     """Whether a folder holds packed weights, whole or damaged."""
-    return any((folder / name).is_file() for name in (CARD, _file_name(1)))
+    return any(is_file(folder / name) for name in (CARD, _file_name(1)))
 
 
 def load_bundle(folder: Path) -> Bundle:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kcseg.config import EXPORT
 from kcseg.errors import InputError, reason_of
+from kcseg.files import is_file
 from kcseg.serving.bundle import is_bundle, load_bundle
 from kcseg.serving.export import versions
 from kcseg.serving.graph import EnsembleGraph
@@ -101,9 +102,9 @@ def find_versions(path: Path) -> Path:
     for folder in (path, path / "export" / MODEL_NAME):
         if versions(folder):
             return folder
-    if (path / "config.json").is_file():
+    if is_file(path / "config.json"):
         raise InputError(f"{path} is a run that is not exported yet; run kcseg-train on it until it ends")
-    if (path / "saved_model.pb").is_file():
+    if is_file(path / "saved_model.pb"):
         raise InputError(f"{path} is one version; name the folder of all versions, {path.resolve().parent}")
     raise InputError(
         f"there is no exported ensemble in {path}; name a run folder, an exported model or packed weights"
@@ -116,7 +117,7 @@ def find_model(path: Path) -> Path:
     Raises:
         InputError: there is none.
     """
-    if is_bundle(path) or (path / "saved_model.pb").is_file():
+    if is_bundle(path) or is_file(path / "saved_model.pb"):
         return path
     folder = find_versions(path)
     return folder / str(versions(folder)[-1])

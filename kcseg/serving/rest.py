@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import urllib3
 
-from kcseg.errors import InputError, reason_of
+from kcseg.errors import InputError, reason_of, shortened
 from kcseg.serving.address import Address
 from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
 
@@ -79,7 +79,7 @@ class RestModel:
             return answer
         if not isinstance(answer, dict) or "error" not in answer:
             raise self._unlike_tf_serving()
-        raise InputError(_refusal(self._address, status, str(answer["error"])))
+        raise InputError(_refusal(self._address, status, shortened(str(answer["error"]))))
 
     def _patient_answer(self, method: str, path: str, body: object) -> tuple[int, bytearray]:
         """Return status and content of the first answer that is worth having, or of the last.

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from kcseg.errors import InputError, reason_of
+from kcseg.errors import InputError, reason_of, shortened
 from kcseg.serving.address import Address
 from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
 
@@ -114,7 +114,7 @@ def _channel(address: Address) -> grpc.Channel:
 
 
 def _refusal(address: Address, timeout_s: float, error: Any) -> str:
-    reason = error.details()
+    reason = shortened(error.details() or "")
     match error.code():
         case grpc.StatusCode.UNAVAILABLE:
             return f"nobody answers at {address} ({reason}); check the address, and that the server runs"

@@ -32,7 +32,10 @@ SAVING = "SaveV2 RestoreV2 MergeV2Checkpoints ShardedFilename StringJoin Select 
 
 _GRAPH = "saved_model.pb"
 _INDEX, _VALUES = "variables/variables.index", "variables/variables.data-00000-of-00001"
-_MOST_BYTES = {_GRAPH: 1 << 30, _INDEX: INDEX_BYTES, _VALUES: 1 << 30}
+# the values of seven networks of 64 filters and six levels take half of that
+_MOST_BYTES = {_GRAPH: 1 << 30, _INDEX: INDEX_BYTES, _VALUES: 8 << 30}
+# of the network's operations, each one or two; over large ones TensorFlow ends the process
+_STEPS = ("strides", "dilations", "ksize", "explicit_paddings")
 _STOCK = frozenset(" ".join(STOCK.values()).split())
 _SAVING = frozenset(SAVING.split())
 _OBJECTS = ("user_object", "function", "bare_concrete_function", "variable")
@@ -43,9 +46,9 @@ _WRAPPERS = ("_generic_user_object", "signature_map", "trackable_list_wrapper", 
 def checked_copy(folder: Path) -> Iterator[tuple[Path, Mapping[str, SignatureDef]]]:
     """Yield a copy of a SavedModel that TensorFlow may load, and the definitions of its signatures.
 
-    Its graph was held against the list above, and its variables against their file. It is a copy, so that nobody can
-    change it in between. That the model is any good, or that it ends, nobody says: only that it cannot run code or
-    touch files.
+    Its graph was held against the list above, and its variables against their file. It is a copy, so that what is
+    loaded is what was checked. That the model is any good, or that it ends well, nobody says: only that none of its
+    operations is there to run code or to touch files.
 
     Args:
         folder: one version, as `kcseg export` writes it.
@@ -55,21 +58,31 @@ def checked_copy(folder: Path) -> Iterator[tuple[Path, Mapping[str, SignatureDef
     """
     with TemporaryDirectory(prefix="kcseg-") as place:
         copy = Path(place)
-        try:
-            for name, most in _MOST_BYTES.items():
-                write(copy / name, read_bytes(folder / name, maximum_bytes=most))
+        for name, most in _MOST_BYTES.items():
+            with _naming(folder):
+                content = read_bytes(folder / name, maximum_bytes=most)
+            write(copy / name, content)
+            del content  # it may be most of the memory
+        with _naming(folder):
             saved = saved_model_pb2.SavedModel.FromString((copy / _GRAPH).read_bytes())
             check_variables((copy / _INDEX).read_bytes(), (copy / _VALUES).read_bytes())
-        except (InputError, ValueError, DecodeError) as error:
-            raise InputError(
-                f"{folder} cannot be loaded as a kcseg ensemble ({reason_of(error)}); export it anew"
-            ) from error
         for found in _foreign(saved):
             raise InputError(
                 f"{folder / _GRAPH} holds {found[:200]!r}, which no export of kcseg does, and is not run; "
                 "export it anew"
             )
         yield copy, saved.meta_graphs[0].signature_def
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Say of whatever is wrong that it is with the model."""
+    try:
+        yield
+    except (ValueError, DecodeError) as error:
+        raise InputError(
+            f"{folder} cannot be loaded as a kcseg ensemble ({reason_of(error)}); export it anew"
+        ) from error
 
 
 def _foreign(saved: saved_model_pb2.SavedModel) -> Iterable[str]:
@@ -80,12 +93,14 @@ def _foreign(saved: saved_model_pb2.SavedModel) -> Iterable[str]:
         return
     graph, objects = saved.meta_graphs[0].graph_def, saved.meta_graphs[0].object_graph_def
     bodies = {function.signature.name: function.node_def for function in graph.library.function}
-    for nodes in (graph.node, *bodies.values()):
-        yield from sorted({node.op for node in nodes} - _STOCK - _SAVING)
+    nodes = [*graph.node, *(node for body in bodies.values() for node in body)]
+    yield from sorted({node.op for node in nodes} - _STOCK - _SAVING)
     # by these attributes TensorFlow puts one function in the place of another that is called
     attributes = {key for function in graph.library.function for key in function.attr}
-    attributes |= {key for nodes in (graph.node, *bodies.values()) for node in nodes for key in node.attr}
+    attributes |= {key for node in nodes for key in node.attr}
     yield from sorted(key for key in attributes if key.startswith("api_"))
+    steps = ((key, node.attr[key].list.i) for node in nodes for key in _STEPS if key in node.attr)
+    yield from (f"{key} of {list(numbers)}" for key, numbers in steps if not set(numbers) <= {1, 2})
     if graph.library.gradient or graph.library.registered_gradients:
         yield "gradients"
     yield from _foreign_objects(objects)

@@ -126,9 +126,7 @@ def _entries_of_block(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         yield key, block[place + own : place + own + length]
         place += own + length
     if searched[0] != 0 or not starts.issuperset(searched):
-        raise ValueError(
-            "a block of its index of variables is searched from where no entry begins, or not from its first"
-        )
+        raise ValueError("a block of its index of variables is searched from a wrong place")
 
 
 def _numbers(content: bytes, place: int, count: int) -> tuple[list[int], int]:
@@ -141,7 +139,7 @@ def _numbers(content: bytes, place: int, count: int) -> tuple[list[int], int]:
 
 
 def _number(content: bytes, place: int) -> tuple[int, int]:
-    """Return a number below 2^28, seven bits to a byte, and the place behind it."""
+    """Return a place, size or length below 2^28, written with seven bits to a byte, and the place behind it."""
     number = 0
     for shift, byte in zip(range(0, 28, 7), content[place : place + 4], strict=False):
         number |= (byte & 127) << shift

@@ -7,7 +7,7 @@ from typing import Any
 from kcseg.cluster import worker_share
 from kcseg.data.batch import Batch
 from kcseg.errors import InputError
-from kcseg.files import locked
+from kcseg.files import is_file, locked
 from kcseg.training.fit import read_history
 from kcseg.training.members import OnMemberStep, refuse_unknown, tell_trained, train_members
 from kcseg.training.run import Run, load_run
@@ -60,7 +60,7 @@ def train_members_on_ray(
 
 def _train_here(folder: Path, batch: Batch, number: int) -> None:
     """Train one member on the node that Ray chose."""
-    if not (folder / "config.json").is_file():
+    if not is_file(folder / "config.json"):
         raise InputError(f"{folder} is not to be seen on every node; choose a disk they share with --run")
     train_members(load_run(folder), batch, [number], wait=True)
 

@@ -115,6 +115,11 @@ class _Kept:
         named = {*oracle["ongoing_trials"].values(), *oracle["retry_queue"], *oracle["end_order"]}
         if named - trials.keys() or any(kept["trial_id"] != number for number, kept in trials.items()):
             raise ValueError("its trials are not those it names")
+        texts = (*oracle["id_to_hash"].values(), *oracle["tried_so_far"], *oracle["start_order"])
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("its lists are not of texts")
+        if not all(type(count) is int for count in oracle["run_times"].values()):
+            raise ValueError("its counts are not of numbers")
         if oracle["seed"] != self.seed:
             raise ValueError("its seed is another")
 

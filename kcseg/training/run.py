@@ -16,6 +16,7 @@ from kcseg.data.simulation.challenge import is_simulated
 from kcseg.errors import InputError
 from kcseg.files import (
     holds_others,
+    is_file,
     locked,
     read_bytes,
     read_facts,
@@ -208,7 +209,7 @@ def load_run(folder: Path) -> Run:
     Raises:
         InputError: there is no run there.
     """
-    if not (folder / "config.json").is_file():
+    if not is_file(folder / "config.json"):
         raise InputError(
             f"{folder} is no run folder: it has no config.json; name the folder kcseg-train wrote"
         )

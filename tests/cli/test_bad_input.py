@@ -89,3 +89,13 @@ def test_a_bad_test_batch_shows_before_training(tmp_path, ring_challenge):
     set_pixel(data / "test" / "images" / "0001.npy", np.inf)
     result = CliRunner().invoke(main, ["train", "--data", str(data), "--run", str(tmp_path / "run")])
     assert result.exit_code == 2 and "0001.npy" in result.output and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["train --run x --data", "simulate", "predict --out x", "audit --out x", "export"]
+)
+def test_a_name_that_no_disk_holds_is_refused_in_one_sentence(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, [*command.split(), "x" * 300])
+    assert result.exit_code == 2 and "Error: " in result.output, result.output
+    assert not list(tmp_path.glob("[!.]*"))

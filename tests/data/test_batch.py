@@ -1,3 +1,4 @@
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ from kcseg.data.batch import (
 )
 from kcseg.data.batch import test_batches as list_test_batches
 from kcseg.data.formats import write_mask
+from kcseg.data.listing import list_images, list_masks
 from kcseg.errors import InputError
 
 
@@ -47,6 +49,19 @@ def test_batches_are_found_by_name(challenge):
     (challenge / "long").symlink_to("x" * 300)
     assert find_batches(challenge) == {name: challenge / name for name in ("test", "train-1", "train-2")}
     assert list_test_batches(challenge) == {"test": challenge / "test"}
+
+
+@pytest.mark.parametrize("name", ["images", "masks", "truth", "batch.json"])
+def test_links_to_names_that_no_disk_holds_are_read_or_refused(challenge, name):
+    batch = challenge / "train-1"
+    if (batch / name).exists():
+        (batch / name).rename(batch / "before")
+    (batch / name).symlink_to("x" * 300)
+    for read in (find_batches, read_batch, stated_hu_offset, list_images, list_masks):
+        with contextlib.suppress(InputError):
+            read(batch)
+    with contextlib.suppress(InputError):
+        read_truth(batch, ("0000",))
 
 
 def test_folder_with_images_counts_as_one_training_batch(challenge):

@@ -68,6 +68,9 @@ def test_links_are_followed_inside_the_folder_only(folder, tmp_path_factory):
     faults = scan_images(folder, folder).faults
     assert [fault for fault in faults if "out.npy is a link out of" in fault]
     assert [fault for fault in faults if "up.npy is a link out of" in fault]
+    for number in range(1200):  # more than Python follows
+        (folder / f"chain-{number:04}.npy").symlink_to(f"chain-{number + 1:04}.npy")
+    assert any("chain-0000.npy is a link out of" in fault for fault in scan_images(folder, folder).faults)
 
 
 def test_every_fault_of_a_folder_is_listed(folder):

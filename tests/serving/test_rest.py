@@ -168,6 +168,13 @@ def test_a_refusal_comes_with_the_servers_reason(stub):
         Ensemble.connect(stub.address).segment(IMAGE)
 
 
+def test_a_long_refusal_becomes_one_short_line(stub):
+    stub.answers += [METADATA, (400, json.dumps({"error": "no\n\x1b[31m" * 100_000}))]
+    with pytest.raises(InputError) as caught:
+        Ensemble.connect(stub.address).segment(IMAGE)
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 400
+
+
 def test_float32_survive_json():
     values = np.random.default_rng(0).integers(0, 2**32, 20_000, np.uint32).view(np.float32)
     values = values[np.isfinite(values)]

@@ -121,6 +121,17 @@ def test_functions_that_may_stand_for_others_are_refused(exported, tmp_path):
     assert "'api_implements'" in edited(exported, tmp_path, replace)
 
 
+@pytest.mark.parametrize("key", ["strides", "dilations"])
+def test_convolutions_that_would_end_the_process_are_refused(exported, tmp_path, key):
+    def stride(saved):
+        nodes = (
+            node for function in saved.meta_graphs[0].graph_def.library.function for node in function.node_def
+        )
+        next(node for node in nodes if node.op == "Conv2D").attr[key].list.i[:] = [1, 2**31 - 1, 1, 1]
+
+    assert f"{key} of [1, 2147483647, 1, 1]" in edited(exported, tmp_path, stride)
+
+
 def test_variables_are_read_as_files_of_the_size_their_index_says(exported, tmp_path):
     shutil.copytree(exported / "1", tmp_path / "1")
     variables = tmp_path / "1" / "variables" / "variables.data-00000-of-00001"

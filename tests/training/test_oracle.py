@@ -124,6 +124,8 @@ def test_a_damaged_state_is_named(tmp_path, content):
         (("oracle", "retry_queue"), ["7"]),
         (("oracle", "seed"), None),
         (("oracle", "display"), {"trial_number": ""}),
+        (("oracle", "id_to_hash"), {"0": {}}),
+        (("oracle", "run_times"), {"0": "1"}),
         (("trials",), 5),
     ],
 )

@@ -11,7 +11,7 @@ import numpy as np
 
 from kcseg.data.formats import read_image, read_mask
 from kcseg.data.image import Image, Mask, resample, resample_mask, same_spacing
-from kcseg.data.listing import entries, list_images, list_masks, pairing_faults, refuse_link_out
+from kcseg.data.listing import entries, list_images, list_masks, name_fault, pairing_faults, refuse_link_out
 from kcseg.errors import InputError
 from kcseg.files import is_folder, read_json, sha256
 
@@ -73,6 +73,8 @@ def find_batches(folder: Path) -> dict[str, Path]:
     for name, path in found.items():
         if not name.startswith(("train", "test")):
             raise InputError(f"expected batches named train… or test… in {folder}, got {name}; rename it")
+        if fault := name_fault(path):
+            raise InputError(fault)
         refuse_link_out(path, folder)
     return found
 

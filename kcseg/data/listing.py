@@ -1,6 +1,7 @@
 """Which files of a folder are images and masks, and which belong together."""
 
 import os
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -80,6 +81,15 @@ def pairing_faults(
     ]
 
 
+def name_fault(path: Path) -> str | None:
+    """Say what is wrong with a name that no table can hold; None where nothing is."""
+    if any(
+        unicodedata.category(letter) in ("Cc", "Cs") for letter in path.name
+    ):  # controls, and what is no UTF-8
+        return f"expected a name of printable UTF-8, got {path.name!a} in {path.parent}; rename it"
+    return None
+
+
 def refuse_link_out(path: Path, within: Path) -> None:
     """Refuse a file or folder that lies elsewhere than in `within`.
 
@@ -109,7 +119,9 @@ def _scan(folder: Path, within: Path, accepts: Callable[[Path], bool], expected:
         if is_folder(path):
             continue
         name = identifier(path)
-        if _leads_out(path, root):
+        if fault := name_fault(path):
+            faults.append(fault)
+        elif _leads_out(path, root):
             faults.append(_link_out(path, within))
         elif not accepts(path):
             faults.append(f"expected {expected}, got {path}; convert it or move it away")
@@ -128,12 +140,13 @@ def _list(paths: tuple[Path, ...], inner: str, scan: Callable[[Path, Path], List
     found: dict[str, Path] = {}
     for path in map(Path, paths):
         if is_file(path):
-            files = {identifier(path): path}
+            fault = name_fault(path)
+            listing = Listing({identifier(path): path}, (fault,) if fault else ())
         else:
             listing = scan(path / inner if is_folder(path / inner) else path, path)
-            if listing.faults:
-                raise InputError(listing.faults[0])
-            files = listing.files
+        if listing.faults:
+            raise InputError(listing.faults[0])
+        files = listing.files
         for name in files:
             if name in found:
                 raise InputError(

@@ -74,6 +74,8 @@ def test_folder_without_batches_or_with_others_is_refused(challenge, tmp_path):
     assert "cannot list" in refusal(find_batches, tmp_path / "missing")
     (challenge / "train-2").rename(challenge / "second")
     assert "got second; rename it" in refusal(find_batches, challenge)
+    (challenge / "second").rename(challenge / "train\n2")
+    assert r"got 'train\n2' in" in refusal(find_batches, challenge)
 
 
 def test_batch_holds_images_in_hu_and_masks_in_the_order_of_ids(challenge):

@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from kcseg.data.listing import list_images, list_masks, pairing_faults, scan_images
@@ -87,6 +89,18 @@ def test_files_without_a_partner_are_named(folder):
         f"no mask for {folder}/a.npy; add it or remove the image",
         f"no image for {folder}/c.png; add it or remove the mask",
     ]
+
+
+@pytest.mark.parametrize("name", [b"a\nb.npy", b"\xff.npy", b"\x1b[31m.npy", b"a\x7f.npy"])
+def test_names_that_no_table_can_hold_are_refused_and_others_taken(folder, name):
+    path = folder / os.fsdecode(name)
+    path.touch()
+    for paths in (folder, path):
+        with pytest.raises(InputError, match="expected a name of printable UTF-8") as caught:
+            list_images(paths)
+        assert str(caught.value).isprintable()
+    path.rename(folder / "Niere rechts, 2\u00a0mm \u05db\u05dc\u05d9\u05d4.npy")
+    assert len(list_images(folder)) == 5
 
 
 def test_a_folder_of_too_many_files_is_refused(folder, monkeypatch):

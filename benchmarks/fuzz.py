@@ -32,6 +32,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -40,6 +41,7 @@ import nibabel
 import numpy as np
 import PIL.Image
 import pydicom
+import urllib3
 from pydicom import uid
 
 from kcseg.config import QUICK, EnsembleConfig, NetworkConfig, PretrainingConfig, from_json, to_json
@@ -48,6 +50,8 @@ from kcseg.data.coco import CocoPersons
 from kcseg.data.formats import read_image, read_mask
 from kcseg.errors import InputError
 from kcseg.files import read_json
+from kcseg.serving.address import parse_address
+from kcseg.serving.runner import OUTPUTS, Ensemble
 
 MEMORY, SECONDS = 2 << 30, 20
 NUMBERS = (
@@ -353,6 +357,26 @@ def broken_request(random: np.random.Generator, samples: Sequence[bytes]) -> byt
     return _broken_message(random, samples, predict_pb2.PredictRequest)
 
 
+def broken_answer(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """An answer over gRPC with other fields."""
+    from tensorflow_serving.apis import predict_pb2
+
+    return _broken_message(random, samples, predict_pb2.PredictResponse)
+
+
+def broken_metadata(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
+    """What a server says over gRPC of its model, with other fields."""
+    from tensorflow_serving.apis import get_model_metadata_pb2
+
+    if random.random() < 0.5:
+        return _broken_message(random, samples, get_model_metadata_pb2.GetModelMetadataResponse)
+    # inside of the message that lies in it as bytes
+    metadata = get_model_metadata_pb2.GetModelMetadataResponse.FromString(samples[0])
+    packed = metadata.metadata["signature_def"]
+    packed.value = _broken_message(random, [packed.value], get_model_metadata_pb2.SignatureDefMap)
+    return metadata.SerializeToString()
+
+
 def _broken_message(random: np.random.Generator, samples: Sequence[bytes], kind: Any) -> bytes:
     """Mostly a whole message with one to five of its fields changed."""
     if random.random() < 0.2:
@@ -650,6 +674,41 @@ def _requests() -> list[Any]:
     return requests
 
 
+def rest_answer_samples() -> list[bytes]:
+    lists = {name: array.tolist() for name, array in _outputs().items()}
+    return [json.dumps({"outputs": lists}).encode()]
+
+
+def _outputs() -> dict[str, np.ndarray]:
+    half = np.full((1, *picture().shape), 0.5, np.float32)
+    return {"mask": mask()[np.newaxis].astype(np.uint8), "probability": half, "disagreement": half / 2}
+
+
+def rest_metadata_samples() -> list[bytes]:
+    signatures = {name: {"outputs": {output: {} for output in outputs}} for name, outputs in OUTPUTS.items()}
+    return [json.dumps({"metadata": {"signature_def": {"signature_def": signatures}}}).encode()]
+
+
+def grpc_answer_samples() -> list[bytes]:
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2
+
+    outputs = {name: tf.make_tensor_proto(array) for name, array in _outputs().items()}
+    return [predict_pb2.PredictResponse(outputs=outputs).SerializeToString()]
+
+
+def grpc_metadata_samples() -> list[bytes]:
+    from tensorflow_serving.apis import get_model_metadata_pb2
+
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    for name, outputs in OUTPUTS.items():
+        for output in outputs:
+            signatures.signature_def[name].outputs[output].name = output
+    metadata = get_model_metadata_pb2.GetModelMetadataResponse()
+    metadata.metadata["signature_def"].Pack(signatures)
+    return [metadata.SerializeToString()]
+
+
 def warm_up_samples() -> list[bytes]:
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
@@ -920,6 +979,59 @@ def read_grpc(path: Path) -> None:
         _servable(path).answer(request)
 
 
+def read_rest_answer(path: Path) -> None:
+    """Take what may be a server's masks."""
+    _ask_rest(rest_metadata_samples()[0], path.read_bytes())
+
+
+def read_rest_metadata(path: Path) -> None:
+    """Take what a server may say of its model."""
+    _ask_rest(path.read_bytes(), rest_answer_samples()[0])
+
+
+def _ask_rest(metadata: bytes, answer: bytes) -> None:
+    from kcseg.serving.rest import RestModel
+
+    def request(_: object, method: str, *__: object, **___: object) -> urllib3.HTTPResponse:
+        content = io.BytesIO(metadata if method == "GET" else answer)
+        return urllib3.HTTPResponse(content, status=200, preload_content=False)
+
+    with mock.patch.object(urllib3.PoolManager, "request", request):
+        _segment(RestModel(parse_address("http://localhost/v1/models/kcseg"), 60))
+
+
+def read_grpc_answer(path: Path) -> None:
+    """Take what may be a server's masks."""
+    _ask_grpc(grpc_metadata_samples()[0], path.read_bytes())
+
+
+def read_grpc_metadata(path: Path) -> None:
+    """Take what a server may say of its model."""
+    _ask_grpc(path.read_bytes(), grpc_answer_samples()[0])
+
+
+def _ask_grpc(metadata: bytes, answer: bytes) -> None:
+    from google.protobuf.message import DecodeError
+    from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
+
+    from kcseg.serving import rpc
+
+    try:
+        said = get_model_metadata_pb2.GetModelMetadataResponse.FromString(metadata)
+        masks = predict_pb2.PredictResponse.FromString(answer)
+    except DecodeError as error:  # gRPC refuses this itself
+        raise InputError("refused") from error
+    stub = SimpleNamespace(GetModelMetadata=lambda *_, **__: said, Predict=lambda *_, **__: masks)
+    with mock.patch.object(rpc.prediction_service_pb2_grpc, "PredictionServiceStub", lambda _: stub):
+        _segment(rpc.RpcModel(parse_address("grpc://localhost:8500/kcseg"), 60))
+
+
+def _segment(model: Any) -> None:
+    found = Ensemble(model).segment(picture()[np.newaxis].astype(np.float32))
+    assert found.mask.dtype == bool and found.mask.shape[1:] == picture().shape
+    assert found.probability.min() >= 0 and found.disagreement.max() <= 1
+
+
 def read_warm_up(path: Path) -> None:
     """Answer what lies beside a model to warm it up."""
     with _as_input_error():
@@ -970,6 +1082,10 @@ READERS = {
     "packed card": Reader("card.json", card_samples, broken_json, read_card),
     "REST request": Reader("body", rest_samples, broken_json, read_rest),
     "gRPC request": Reader("message", grpc_samples, broken_request, read_grpc),
+    "REST answer": Reader("body", rest_answer_samples, broken_json, read_rest_answer),
+    "REST metadata": Reader("body", rest_metadata_samples, broken_json, read_rest_metadata),
+    "gRPC answer": Reader("message", grpc_answer_samples, broken_answer, read_grpc_answer),
+    "gRPC metadata": Reader("message", grpc_metadata_samples, broken_metadata, read_grpc_metadata),
     "warm-up requests": Reader("requests", warm_up_samples, broken, read_warm_up),
     "variables' index": Reader("variables.index", index_samples, broken_index, read_index),
     "saved model": Reader("saved_model.pb", saved_model_samples, broken_model, read_saved_model),

@@ -54,10 +54,11 @@ class RestModel:
             outputs = answer["outputs"]
             if not isinstance(outputs, dict):  # TF Serving leaves the name of an only output out
                 outputs = {OUTPUTS[signature][0]: outputs}
-            return {
-                name: np.array(outputs[name], np.uint8 if name == "mask" else np.float32)
-                for name in OUTPUTS[signature]
-            }
+            with np.errstate(over="ignore"):  # whatever is infinite is refused as it is
+                return {
+                    name: np.array(outputs[name], np.uint8 if name == "mask" else np.float32)
+                    for name in OUTPUTS[signature]
+                }
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._unlike_tf_serving() from error
 

@@ -12,6 +12,7 @@ from kcseg.errors import InputError
 from kcseg.files import is_file, is_folder
 
 _MOST_FILES = 1_000_000  # in a folder; their names are kept in memory
+_UNPRINTABLE = ("Cc", "Cs")  # of Unicode's categories: controls, and what is no UTF-8
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,7 @@ def pairing_faults(
 
 def name_fault(path: Path) -> str | None:
     """Say what is wrong with a name that no table can hold; None where nothing is."""
-    if any(
-        unicodedata.category(letter) in ("Cc", "Cs") for letter in path.name
-    ):  # controls, and what is no UTF-8
+    if any(unicodedata.category(letter) in _UNPRINTABLE for letter in path.name):
         return f"expected a name of printable UTF-8, got {path.name!a} in {path.parent}; rename it"
     return None
 

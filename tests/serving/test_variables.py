@@ -132,7 +132,7 @@ def test_variables_do_not_share_a_place():
 )
 def test_an_entry_is_written_as_tensorflow_writes_it(value):
     # older releases of protobuf take no message with such a group
-    with pytest.raises((ValueError, DecodeError), match="not as TensorFlow writes it|Error parsing"):
+    with pytest.raises((ValueError, DecodeError), match=r"not as TensorFlow writes it|Error parsing"):
         check_variables(table(block(HEADER, entry(b"a", value))), bytes(4))
 
 

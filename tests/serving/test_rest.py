@@ -162,6 +162,13 @@ def test_an_answer_that_is_none_is_told_apart(stub, body):
         Ensemble.connect(stub.address).segment(IMAGE)
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_float32_are_refused_without_a_warning(stub):
+    stub.answers += [METADATA, (200, ANSWER.replace("0.25", "1e308"))]
+    with pytest.raises(InputError, match="outside of 0 to 1"):
+        Ensemble.connect(stub.address).segment(IMAGE)
+
+
 def test_a_refusal_comes_with_the_servers_reason(stub):
     stub.answers += [METADATA, (400, '{"error": "too large"}')]
     with pytest.raises(InputError, match=r"refused the request .too large"):

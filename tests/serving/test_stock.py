@@ -149,6 +149,15 @@ def test_variables_are_read_as_files_of_the_size_their_index_says(exported, tmp_
         check(tmp_path / "1")
 
 
+def test_a_full_temporary_folder_is_not_the_models_fault(exported, monkeypatch):
+    def fail(path, content):
+        raise InputError(f"cannot write {path}: no space left")
+
+    monkeypatch.setattr("kcseg.serving.stock.write", fail)
+    with pytest.raises(InputError, match=r"^cannot write .*no space left$"):
+        check(exported / "1")
+
+
 def test_what_was_checked_is_what_is_loaded(exported, tmp_path, monkeypatch):
     shutil.copytree(exported / "1", tmp_path / "1")
     load, loaded = tf.saved_model.load, []

@@ -674,6 +674,7 @@ def _requests() -> list[Any]:
     return requests
 
 
+@functools.cache
 def rest_answer_samples() -> list[bytes]:
     lists = {name: array.tolist() for name, array in _outputs().items()}
     return [json.dumps({"outputs": lists}).encode()]
@@ -684,11 +685,13 @@ def _outputs() -> dict[str, np.ndarray]:
     return {"mask": mask()[np.newaxis].astype(np.uint8), "probability": half, "disagreement": half / 2}
 
 
+@functools.cache
 def rest_metadata_samples() -> list[bytes]:
     signatures = {name: {"outputs": {output: {} for output in outputs}} for name, outputs in OUTPUTS.items()}
     return [json.dumps({"metadata": {"signature_def": {"signature_def": signatures}}}).encode()]
 
 
+@functools.cache
 def grpc_answer_samples() -> list[bytes]:
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2
@@ -697,6 +700,7 @@ def grpc_answer_samples() -> list[bytes]:
     return [predict_pb2.PredictResponse(outputs=outputs).SerializeToString()]
 
 
+@functools.cache
 def grpc_metadata_samples() -> list[bytes]:
     from tensorflow_serving.apis import get_model_metadata_pb2
 
@@ -732,9 +736,14 @@ def index_samples() -> list[bytes]:
 
 
 def objects_samples() -> list[bytes]:
+    return [_sound_variables()[OBJECTS]]
+
+
+@functools.cache
+def _sound_variables() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         _save_model(Path(folder))
-        return [_variables(Path(folder))[OBJECTS]]
+        return _variables(Path(folder))
 
 
 def _variables(model: Path) -> dict[str, Any]:
@@ -868,11 +877,10 @@ def read_objects(path: Path) -> None:
 
     from kcseg.serving.local import LocalModel
 
-    model, sound = path.parent / "model", path.parent / "sound"
-    for folder in (model, sound):
-        if not folder.exists():
-            _save_model(folder)
-    variables = _variables(sound) | {OBJECTS: np.array(path.read_bytes(), object)}
+    model = path.parent / "model"
+    if not model.exists():
+        _save_model(model)
+    variables = _sound_variables() | {OBJECTS: np.array(path.read_bytes(), object)}
     tf.raw_ops.SaveV2(
         prefix=str(model / "variables" / "variables"),
         tensor_names=list(variables),
@@ -1108,8 +1116,7 @@ def fuzz(name: str, folder: Path, inputs: int, seed: int, findings: multiprocess
     counts: Counter[str] = Counter()
     for number in range(inputs):
         content = reader.mutate(np.random.default_rng([seed, number]), samples)
-        (folder / reader.name).write_bytes(content)
-        counts[_outcome(reader, folder, number)] += 1
+        counts[_outcome(reader, folder, content, number)] += 1
     findings.put((dict(counts), before, resident_mib()))
 
 
@@ -1122,11 +1129,11 @@ def prepare(reader: Reader, folder: Path) -> Sequence[bytes]:
     return samples
 
 
-def _outcome(reader: Reader, folder: Path, number: int) -> str:
+def _outcome(reader: Reader, folder: Path, content: bytes, number: int) -> str:
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     faulthandler.dump_traceback_later(2 * SECONDS, exit=True)  # where a library keeps the signal waiting
     try:
-        return read_or_refuse(reader, folder)
+        return read_or_refuse(reader, folder, content)
     except (Exception, Hang):
         return _keep(reader, folder, number)
     finally:
@@ -1134,8 +1141,9 @@ def _outcome(reader: Reader, folder: Path, number: int) -> str:
         faulthandler.cancel_dump_traceback_later()
 
 
-def read_or_refuse(reader: Reader, folder: Path) -> str:
-    """Return what a reader does with its file; an AssertionError is a refusal nobody can read, or with a name in it."""
+def read_or_refuse(reader: Reader, folder: Path, content: bytes) -> str:
+    """Return what a reader does with a file; an AssertionError is a refusal nobody can read, or with a name in it."""
+    (folder / reader.name).write_bytes(content)
     try:
         reader.read(folder / reader.name)
     except InputError as error:

@@ -44,8 +44,7 @@ def main(name: str, corpus: Path, inputs: int, seed: int) -> None:
         (kept / f"sound-{number}").write_bytes(content)
 
     def read(content: bytes) -> None:
-        (folder / reader.name).write_bytes(content)
-        fuzz.read_or_refuse(reader, folder)
+        fuzz.read_or_refuse(reader, folder, content)
 
     def mutate(content: bytes, most_bytes: int, seed: int) -> bytes:
         random = np.random.default_rng(seed)

@@ -46,8 +46,8 @@ def test_no_reader_fails_on_broken_files(tmp_path, name):
     reader = fuzz.READERS[name]
     samples = fuzz.prepare(reader, tmp_path)
     for number in range(10 if name in SLOW else 150):
-        (tmp_path / reader.name).write_bytes(reader.mutate(np.random.default_rng([2, number]), samples))
-        fuzz.read_or_refuse(reader, tmp_path)
+        content = reader.mutate(np.random.default_rng([2, number]), samples)
+        fuzz.read_or_refuse(reader, tmp_path, content)
 
 
 @pytest.mark.parametrize("name", corpus)
@@ -55,5 +55,4 @@ def test_no_reader_fails_on_files_that_reached_further_than_others(tmp_path, nam
     reader = fuzz.READERS[name]
     fuzz.prepare(reader, tmp_path)
     for content in corpus[name]:
-        (tmp_path / reader.name).write_bytes(content)
-        fuzz.read_or_refuse(reader, tmp_path)
+        fuzz.read_or_refuse(reader, tmp_path, content)

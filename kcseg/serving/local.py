@@ -13,7 +13,7 @@ from kcseg.serving.bundle import is_bundle, load_bundle
 from kcseg.serving.export import versions
 from kcseg.serving.graph import EnsembleGraph
 from kcseg.serving.runner import Model, check_signatures
-from kcseg.serving.stock import checked_copy
+from kcseg.serving.stock import checked_copy, unloadable
 from kcseg.training.run import MODEL_NAME
 
 
@@ -44,9 +44,7 @@ class LocalModel:
         except InputError:  # which says it already
             raise
         except Exception as error:  # of a foreign graph, TensorFlow raises anything
-            raise InputError(
-                f"{folder} cannot be loaded as a kcseg ensemble ({reason_of(error)}); export it anew"
-            ) from error
+            raise unloadable(folder, error) from error
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
         """Return a signature's outputs for images in HU, float32 (batch, height, width).

@@ -74,15 +74,18 @@ def checked_copy(folder: Path) -> Iterator[tuple[Path, Mapping[str, SignatureDef
         yield copy, saved.meta_graphs[0].signature_def
 
 
+def unloadable(folder: Path, error: Exception) -> InputError:
+    """Return the refusal of a SavedModel over which an error came up."""
+    return InputError(f"{folder} cannot be loaded as a kcseg ensemble ({reason_of(error)}); export it anew")
+
+
 @contextmanager
 def _naming(folder: Path) -> Iterator[None]:
     """Say of whatever is wrong that it is with the model."""
     try:
         yield
     except (ValueError, DecodeError) as error:
-        raise InputError(
-            f"{folder} cannot be loaded as a kcseg ensemble ({reason_of(error)}); export it anew"
-        ) from error
+        raise unloadable(folder, error) from error
 
 
 def _foreign(saved: saved_model_pb2.SavedModel) -> Iterable[str]:

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from kcseg.cli.console import console, progress_bars, quiet_import
-from kcseg.cluster import joined
 from kcseg.data.batch import stated_hu_offset
 from kcseg.data.listing import list_images
 from kcseg.errors import InputError
+from kcseg.ray import joined
 
 
 @click.command()

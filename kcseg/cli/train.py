@@ -11,7 +11,7 @@ from rich.table import Table
 
 from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import, stage_bars
 from kcseg.cli.settings import config_option, data_option, preset_option, read_settings
-from kcseg.cluster import joined
+from kcseg.ray import joined
 
 
 @click.command(cls=ClearErrorsCommand)
@@ -48,8 +48,8 @@ def train(
     folder = folder or Path("runs") / preset
     with quiet_import():
         from kcseg.challenge import run_challenge
-        from kcseg.training.cluster import train_members_on_ray
         from kcseg.training.members import train_members
+        from kcseg.training.on_ray import train_members_on_ray
 
     with joined(cluster) if cluster else nullcontext(), progress_bars() as bars:
         evaluation = run_challenge(

@@ -7,8 +7,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kcseg.cluster import worker_share
 from kcseg.errors import InputError
+from kcseg.ray import worker_share
 from kcseg.results.predictions import Prediction, clear_results, parts, predict_part, write_table
 from kcseg.serving.local import find_model
 from kcseg.serving.runner import Ensemble

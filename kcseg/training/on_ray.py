@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kcseg.cluster import worker_share
 from kcseg.data.batch import Batch
 from kcseg.errors import InputError
 from kcseg.files import is_file, locked
+from kcseg.ray import worker_share
 from kcseg.training.fit import read_history
 from kcseg.training.members import OnMemberStep, refuse_unknown, tell_trained, train_members
 from kcseg.training.run import Run, load_run

@@ -3,9 +3,9 @@ import time
 
 import pytest
 
-import kcseg.cluster
-from kcseg.cluster import Share, joined, worker_share
+import kcseg.ray
 from kcseg.errors import InputError
+from kcseg.ray import Share, joined, worker_share
 
 NODE = {"memory": 1e9, "node:192.0.2.1": 1.0}
 
@@ -26,7 +26,7 @@ def test_no_cluster_is_an_error_and_not_a_new_one(monkeypatch):
 
 def test_a_silent_address_is_given_up(monkeypatch):
     pytest.importorskip("ray", reason="the extra kcseg[ray] is not installed")
-    monkeypatch.setattr(kcseg.cluster, "_ANSWER_WITHIN_S", 3)  # as it is: 30
+    monkeypatch.setattr(kcseg.ray, "_ANSWER_WITHIN_S", 3)  # as it is: 30
     started = time.monotonic()
     with pytest.raises(InputError, match="no answer within 3 seconds"), joined("127.0.0.1:1"):
         pass

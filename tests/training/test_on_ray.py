@@ -6,12 +6,12 @@ import pytest
 from click.testing import CliRunner
 
 from kcseg.cli import main
-from kcseg.cluster import joined
 from kcseg.config import to_json
 from kcseg.errors import InputError
 from kcseg.files import locked, read_csv, sha256
-from kcseg.training.cluster import train_members_on_ray
+from kcseg.ray import joined
 from kcseg.training.members import train_members
+from kcseg.training.on_ray import train_members_on_ray
 from kcseg.training.run import open_run
 
 MEMBERS = ("--member", 1, "--member", 3)

@@ -47,9 +47,9 @@ from pydicom import uid
 from kcseg.config import QUICK, EnsembleConfig, NetworkConfig, PretrainingConfig, from_json, to_json
 from kcseg.data.batch import stated_hu_offset
 from kcseg.data.coco import CocoPersons
-from kcseg.data.formats import read_image, read_mask
 from kcseg.errors import InputError
 from kcseg.files import read_json
+from kcseg.image.formats import read_image, read_mask
 from kcseg.serving.address import parse_address
 from kcseg.serving.runner import OUTPUTS, Ensemble
 

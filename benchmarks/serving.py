@@ -24,7 +24,7 @@ from rich.table import Table
 from throughput import forward_gflop, simulated_batch
 
 from kcseg.config import EXPORT, PAPER, Config
-from kcseg.data.window import window
+from kcseg.image.window import window
 from kcseg.network.fold import fold_normalisation
 from kcseg.network.unet import build_unet
 from kcseg.serving.graph import EnsembleGraph

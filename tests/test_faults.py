@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from kcseg.config import PretrainingConfig, SimulationConfig
-from kcseg.data.listing import list_images
 from kcseg.data.simulation.challenge import simulate_challenge
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers
+from kcseg.image.listing import list_images
 from kcseg.network.unet import build_unet
 from kcseg.results.predictions import predict_files
 from kcseg.serving.export import export_run, versions

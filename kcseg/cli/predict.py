@@ -10,8 +10,8 @@ from rich.table import Column, Table
 
 from kcseg.cli.console import console, progress_bars, quiet_import
 from kcseg.data.batch import stated_hu_offset
-from kcseg.data.listing import list_images
 from kcseg.errors import InputError
+from kcseg.image.listing import list_images
 from kcseg.ray import joined
 
 

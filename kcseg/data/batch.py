@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kcseg.data.formats import read_image, read_mask
-from kcseg.data.image import Image, Mask, resample, resample_mask, same_spacing
-from kcseg.data.listing import entries, list_images, list_masks, name_fault, pairing_faults, refuse_link_out
 from kcseg.errors import InputError
 from kcseg.files import is_folder, read_json, sha256
+from kcseg.image.formats import read_image, read_mask
+from kcseg.image.image import Image, Mask, resample, resample_mask, same_spacing
+from kcseg.image.listing import entries, list_images, list_masks, name_fault, pairing_faults, refuse_link_out
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,12 +7,12 @@ from statistics import fmean
 from typing import Any, TypeVar
 
 from kcseg.data.batch import find_batches, read_mask_of, stated_hu_offset
-from kcseg.data.doubts import Case, image_doubts, mask_doubts, measure_case, measure_outline, repetitions
-from kcseg.data.formats import read_image, read_mask, suffix
-from kcseg.data.image import Image, Mask, Spacing
-from kcseg.data.listing import Listing, pairing_faults, scan_images, scan_masks
 from kcseg.errors import InputError
 from kcseg.files import is_folder
+from kcseg.image.doubts import Case, image_doubts, mask_doubts, measure_case, measure_outline, repetitions
+from kcseg.image.formats import read_image, read_mask, suffix
+from kcseg.image.image import Image, Mask, Spacing
+from kcseg.image.listing import Listing, pairing_faults, scan_images, scan_masks
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from kcseg.config import Config
 from kcseg.data.augment import Augmenter
 from kcseg.data.batch import Batch
 from kcseg.data.coco import UNKNOWN, CocoPersons
-from kcseg.data.window import AIR_HU, stack, window
+from kcseg.image.window import AIR_HU, stack, window
 
 
 class Steps(ABC):

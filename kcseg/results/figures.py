@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase
 
-from kcseg.data.window import window
 from kcseg.files import atomic_path
+from kcseg.image.window import window
 
 _DPI = 140
 DISPLAY_HU = (-150.0, 250.0)

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 
 from kcseg.data.batch import Batch
-from kcseg.data.window import window
 from kcseg.errors import InputError
+from kcseg.image.window import window
 from kcseg.training.run import Run
 
 

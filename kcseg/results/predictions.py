@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from kcseg.data.formats import read_image, write_mask
-from kcseg.data.image import Image, Spacing, resample, to_shape
 from kcseg.errors import InputError
 from kcseg.files import atomic_path, remove, remove_leftovers, write_csv
+from kcseg.image.formats import read_image, write_mask
+from kcseg.image.image import Image, Spacing, resample, to_shape
 from kcseg.results.figures import overlay
 from kcseg.results.report import write_predictions_page
 from kcseg.serving.runner import Ensemble, Segmentation

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from kcseg.data.formats import read_mask
-from kcseg.data.image import Mask, same_spacing
-from kcseg.data.listing import list_masks, pairing_faults
 from kcseg.errors import InputError
+from kcseg.image.formats import read_mask
+from kcseg.image.image import Mask, same_spacing
+from kcseg.image.listing import list_masks, pairing_faults
 
 
 def dice(prediction: np.ndarray, reference: np.ndarray) -> float:

@@ -11,7 +11,7 @@ from scipy.ndimage import distance_transform_edt
 
 from kcseg.config import Config, EnsembleConfig
 from kcseg.data.batch import Batch
-from kcseg.data.window import window
+from kcseg.image.window import window
 from kcseg.network.components import keep_largest_component
 from kcseg.results.scores import dice
 from kcseg.results.statistics import mean_interval

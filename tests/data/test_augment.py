@@ -3,7 +3,7 @@ import pytest
 
 from kcseg.config import AugmentationConfig
 from kcseg.data.augment import Augmenter
-from kcseg.data.window import window
+from kcseg.image.window import window
 
 STILL = AugmentationConfig(0.0, 0.0, (1.0, 1.0), (0.0, 0.0), 0.0, 0.0)
 

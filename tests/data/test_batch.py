@@ -16,9 +16,9 @@ from kcseg.data.batch import (
     training_batch,
 )
 from kcseg.data.batch import test_batches as list_test_batches
-from kcseg.data.formats import write_mask
-from kcseg.data.listing import list_images, list_masks
 from kcseg.errors import InputError
+from kcseg.image.formats import write_mask
+from kcseg.image.listing import list_images, list_masks
 
 
 def save(path: Path, array: np.ndarray) -> None:

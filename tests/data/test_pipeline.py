@@ -4,7 +4,7 @@ import numpy as np
 
 from kcseg.config import AugmentationConfig
 from kcseg.data.pipeline import TrainingSteps, validation_dataset
-from kcseg.data.window import window
+from kcseg.image.window import window
 
 STILL = AugmentationConfig(0.0, 0.0, (1.0, 1.0), (0.0, 0.0), 0.0, 0.0)
 

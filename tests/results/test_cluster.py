@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from kcseg.cli import main
-from kcseg.data.listing import list_images
 from kcseg.files import read_csv
+from kcseg.image.listing import list_images
 from kcseg.results.predictions import parts
 
 

@@ -5,9 +5,9 @@ import pytest
 
 from kcseg.config import EnsembleConfig
 from kcseg.data.batch import Batch
-from kcseg.data.window import window
 from kcseg.errors import InputError
 from kcseg.files import read_json
+from kcseg.image.window import window
 from kcseg.results.held_out import held_out_soft_masks
 from kcseg.training.run import Run, open_run
 

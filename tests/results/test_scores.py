@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.spatial.distance import dice as dissimilarity
 
 from kcseg.cli.score import score
-from kcseg.data.formats import write_mask
 from kcseg.errors import InputError
+from kcseg.image.formats import write_mask
 from kcseg.results.scores import dice, score_folders
 
 

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from kcseg.config import ExportConfig
-from kcseg.data.window import window
 from kcseg.errors import InputError
 from kcseg.files import read_json
+from kcseg.image.window import window
 from kcseg.network.components import keep_largest_component
 from kcseg.network.fold import fold_normalisation
 from kcseg.serving.export import export_run, versions

@@ -10,7 +10,7 @@ from skimage.measure import label
 
 import kcseg
 from kcseg.data.simulation.case import draw_case
-from kcseg.data.window import window
+from kcseg.image.window import window
 
 REAL_CROPS = Path(kcseg.__file__).parents[2] / "shared" / "data" / "ct_crops"
 

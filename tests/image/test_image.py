@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kcseg.data.image import Image, Mask, resample, resample_mask, same_spacing, to_shape
+from kcseg.image.image import Image, Mask, resample, resample_mask, same_spacing, to_shape
 
 
 def drawn_disk(shape: tuple[int, int], spacing_mm: tuple[float, float]) -> np.ndarray:

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from kcseg.data.listing import list_images, list_masks, pairing_faults, scan_images
 from kcseg.errors import InputError
+from kcseg.image.listing import list_images, list_masks, pairing_faults, scan_images
 
 
 @pytest.fixture
@@ -104,8 +104,8 @@ def test_names_that_no_table_can_hold_are_refused_and_others_taken(folder, name)
 
 
 def test_a_folder_of_too_many_files_is_refused(folder, monkeypatch):
-    monkeypatch.setattr("kcseg.data.listing._MOST_FILES", 6)
+    monkeypatch.setattr("kcseg.image.listing._MOST_FILES", 6)
     with pytest.raises(InputError, match="expected at most 6 files"):
         list_images(folder)
-    monkeypatch.setattr("kcseg.data.listing._MOST_FILES", 7)
+    monkeypatch.setattr("kcseg.image.listing._MOST_FILES", 7)
     assert len(list_images(folder)) == 4

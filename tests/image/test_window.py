@@ -1,6 +1,6 @@
 import numpy as np
 
-from kcseg.data.window import stack, window
+from kcseg.image.window import stack, window
 
 
 def test_the_papers_window_becomes_zero_to_one():

@@ -8,8 +8,8 @@ import pydicom
 from pydicom import uid
 from pydicom.filereader import read_file_meta_info
 
-from kcseg.data.limits import check_plane, check_size
 from kcseg.errors import InputError
+from kcseg.image.limits import check_plane, check_size
 
 _STATED = (
     "Modality",

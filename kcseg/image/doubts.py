@@ -9,8 +9,8 @@ from statistics import median
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from kcseg.data.image import Image, Mask, Spacing
 from kcseg.files import sha256
+from kcseg.image.image import Image, Mask, Spacing
 
 # Our choice: what a coronal CT through a kidney and its cortex hardly shows.
 LEAST_FAT_HU = -50.0

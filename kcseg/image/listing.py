@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from kcseg.data.formats import IMAGE_SUFFIXES, MASK_SUFFIXES, identifier, is_image, is_mask
 from kcseg.errors import InputError
 from kcseg.files import is_file, is_folder
+from kcseg.image.formats import IMAGE_SUFFIXES, MASK_SUFFIXES, identifier, is_image, is_mask
 
 _MOST_FILES = 1_000_000  # in a folder; their names are kept in memory
 _UNPRINTABLE = ("Cc", "Cs")  # of Unicode's categories: controls, and what is no UTF-8

@@ -9,8 +9,8 @@ import numpy as np
 from nibabel import imageglobals
 from nibabel.affines import voxel_sizes
 
-from kcseg.data.limits import MAXIMUM_BYTES, check_plane, check_size
 from kcseg.errors import InputError
+from kcseg.image.limits import MAXIMUM_BYTES, check_plane, check_size
 
 imageglobals.logger.setLevel(logging.CRITICAL)  # it prints what it thinks of headers
 

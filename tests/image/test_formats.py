@@ -19,9 +19,9 @@ from pydicom.uid import (
 )
 from skimage.feature import match_template
 
-from kcseg.data.formats import identifier, read_image, read_mask, suffix, write_mask
-from kcseg.data.image import resample
 from kcseg.errors import InputError
+from kcseg.image.formats import identifier, read_image, read_mask, suffix, write_mask
+from kcseg.image.image import resample
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 needs_real_data = pytest.mark.skipif(

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from kcseg.data.dicom import is_dicom, read_dicom
-from kcseg.data.image import Image, Mask, Spacing
-from kcseg.data.limits import MAXIMUM_HU, check_bytes, check_size, check_spacing
-from kcseg.data.nifti import read_nifti
 from kcseg.errors import InputError
 from kcseg.files import write
+from kcseg.image.dicom import is_dicom, read_dicom
+from kcseg.image.image import Image, Mask, Spacing
+from kcseg.image.limits import MAXIMUM_HU, check_bytes, check_size, check_spacing
+from kcseg.image.nifti import read_nifti
 
 IMAGE_SUFFIXES = (".npy", ".png", ".nii", ".nii.gz", ".dcm")
 MASK_SUFFIXES = (".npy", ".png", ".nii", ".nii.gz")

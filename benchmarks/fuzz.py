@@ -950,7 +950,7 @@ def read_trial(path: Path) -> None:
 
 
 def read_simulation(path: Path) -> None:
-    from kcseg.data.simulation.challenge import planted_faults
+    from kcseg.phantom.simulate import planted_faults
 
     faults = planted_faults(path.parent, ["train-1/0001", "train-1/0002"])
     assert faults is not None and len(faults) == 2

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from kcseg.data.simulation.case import draw_case
+from kcseg.phantom.case import draw_case
 from kcseg.serving.runner import Ensemble
 from kcseg.serving.server.server import Server
 

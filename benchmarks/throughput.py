@@ -24,7 +24,7 @@ from kcseg.config import PAPER, Config
 from kcseg.data.batch import Batch
 from kcseg.data.coco import CocoPersons
 from kcseg.data.pipeline import PersonSteps, TrainingSteps
-from kcseg.data.simulation.case import draw_case
+from kcseg.phantom.case import draw_case
 from kcseg.training.fit import compiled_network
 
 

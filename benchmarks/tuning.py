@@ -24,8 +24,8 @@ from rich.table import Table
 
 from kcseg.config import QUICK, SimulationConfig
 from kcseg.data.batch import training_batch
-from kcseg.data.simulation.challenge import simulate_challenge
 from kcseg.files import write_csv
+from kcseg.phantom.simulate import simulate_challenge
 from kcseg.training.trial import Budget
 from kcseg.training.tune import Search, tune
 

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from kcseg.config import Config, SimulationConfig
 from kcseg.data.batch import Batch, read_batch, test_batches, training_batch
-from kcseg.data.simulation.challenge import simulate_challenge
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers
+from kcseg.phantom.simulate import simulate_challenge
 from kcseg.results.evaluation import Evaluation
 from kcseg.results.run import counter, report_run, segment_test_batches
 from kcseg.serving.export import export_run

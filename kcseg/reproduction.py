@@ -11,9 +11,9 @@ import numpy as np
 from kcseg.challenge import run_challenge
 from kcseg.config import Config, to_json
 from kcseg.data.batch import Batch, training_batch, training_truth
-from kcseg.data.simulation.challenge import planted_faults, simulate_challenge
 from kcseg.errors import InputError
 from kcseg.files import locked, read_facts, require_own, sha256, write_json
+from kcseg.phantom.simulate import planted_faults, simulate_challenge
 from kcseg.results.audit import audit_run, write_audit
 from kcseg.results.figures import save_figure
 from kcseg.results.paper import paper_figures

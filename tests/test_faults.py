@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from kcseg.config import PretrainingConfig, SimulationConfig
-from kcseg.data.simulation.challenge import simulate_challenge
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers
 from kcseg.image.listing import list_images
 from kcseg.network.unet import build_unet
+from kcseg.phantom.simulate import simulate_challenge
 from kcseg.results.predictions import predict_files
 from kcseg.serving.export import export_run, versions
 from kcseg.serving.local import find_model
@@ -225,7 +225,7 @@ TOLD = """
 import os, resource, signal, sys
 from pathlib import Path
 from kcseg.config import SimulationConfig
-from kcseg.data.simulation.challenge import simulate_challenge
+from kcseg.phantom.simulate import simulate_challenge
 from kcseg.errors import InputError
 exec(sys.argv[2])
 try:

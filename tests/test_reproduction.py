@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from kcseg.config import PretrainingConfig
-from kcseg.data.simulation.persons import simulate_persons
 from kcseg.errors import InputError
 from kcseg.files import read_csv, read_json
+from kcseg.phantom.persons import simulate_persons
 from kcseg.reproduction import Study, reproduce
 
 

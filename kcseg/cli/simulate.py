@@ -9,12 +9,12 @@ from rich.markup import escape
 from kcseg.cli.console import console, progress_bars
 from kcseg.config import SimulationConfig
 from kcseg.data.batch import stated_hu_offset
-from kcseg.data.simulation.challenge import simulate_challenge
 from kcseg.errors import InputError
 from kcseg.files import is_folder
 from kcseg.image.formats import read_image
 from kcseg.image.image import resample
 from kcseg.image.listing import list_images, scan_images
+from kcseg.phantom.simulate import simulate_challenge
 from kcseg.results.preview import write_preview
 
 _SHOWN = 24

@@ -14,8 +14,8 @@ from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_
 from kcseg.cli.settings import config_option, data_option, preset_option, read_settings
 from kcseg.config import from_json
 from kcseg.data.batch import training_batch
-from kcseg.data.simulation.challenge import simulate_challenge
 from kcseg.errors import InputError
+from kcseg.phantom.simulate import simulate_challenge
 
 
 @click.command(cls=ClearErrorsCommand)

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from kcseg.data.batch import Batch, training_batch, training_truth
-from kcseg.data.simulation.annotator import FAULTS
-from kcseg.data.simulation.challenge import planted_faults
 from kcseg.errors import InputError
 from kcseg.files import is_folder, remove, write_csv
+from kcseg.phantom.annotator import FAULTS
+from kcseg.phantom.simulate import planted_faults
 from kcseg.results.figures import comparison_figure, save_figure, scores_figure
 from kcseg.results.held_out import held_out_soft_masks
 from kcseg.results.report import write_audit_page

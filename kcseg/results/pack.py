@@ -9,10 +9,10 @@ import jinja2
 import kcseg
 from kcseg.config import EXPORT, PRESETS
 from kcseg.data.batch import test_batches
-from kcseg.data.simulation.challenge import is_simulated
 from kcseg.errors import InputError, reason_of
 from kcseg.files import atomic_folder, holds_others, is_file, is_folder, read_csv, remove, write, write_json
 from kcseg.image.listing import list_images
+from kcseg.phantom.simulate import is_simulated
 from kcseg.serving.agreement import agreement, sample_images
 from kcseg.serving.bundle import CARD, CONFIG, Bundle, is_bundle, load_bundle, write_weights
 from kcseg.serving.export import refuse_unfinished

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from kcseg.phantom.likeness import hu_shares, noise_range, noise_spectrum
 from kcseg.results.figures import DISPLAY_HU
-from kcseg.results.likeness import hu_shares, noise_range, noise_spectrum
 from kcseg.results.report import write_preview_page
 
 _COLUMNS = 6

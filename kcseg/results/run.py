@@ -8,8 +8,8 @@ import numpy as np
 
 from kcseg.config import to_json
 from kcseg.data.batch import Batch, evenly, read_batch, read_truth, stated_hu_offset, test_batches
-from kcseg.data.simulation.challenge import is_simulated
 from kcseg.image.listing import list_images
+from kcseg.phantom.simulate import is_simulated
 from kcseg.results.evaluation import Evaluation, evaluate, write_scores
 from kcseg.results.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
 from kcseg.results.predictions import predict_files

@@ -10,9 +10,9 @@ import keras
 from kcseg.config import Config, to_json
 from kcseg.data.coco import CocoPersons
 from kcseg.data.pipeline import PersonSteps, person_validation
-from kcseg.data.simulation.persons import simulate_persons
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers, require_own, sha256, write_json
+from kcseg.phantom.persons import simulate_persons
 from kcseg.training.checkpoint import TrainingState, save_pretrained
 from kcseg.training.fit import OnStep, fit_network
 from kcseg.training.run import PRETRAINED_NAME

@@ -12,7 +12,6 @@ import numpy as np
 from kcseg.config import Config, from_json, to_json
 from kcseg.data.batch import Batch
 from kcseg.data.folds import random_folds
-from kcseg.data.simulation.challenge import is_simulated
 from kcseg.errors import InputError
 from kcseg.files import (
     holds_others,
@@ -27,6 +26,7 @@ from kcseg.files import (
     write_json,
 )
 from kcseg.network.unet import build_unet
+from kcseg.phantom.simulate import is_simulated
 from kcseg.training.checkpoint import load_pretrained, load_weights, refuse_too_small
 
 MODEL_NAME = "kcseg"

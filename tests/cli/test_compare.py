@@ -5,8 +5,8 @@ from click.testing import CliRunner
 
 from kcseg.cli import main
 from kcseg.config import to_json
-from kcseg.data.simulation.persons import simulate_persons
 from kcseg.files import read_csv
+from kcseg.phantom.persons import simulate_persons
 
 
 def kcseg(*arguments):

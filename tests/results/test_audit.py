@@ -4,8 +4,8 @@ from scipy.stats import entropy, spearmanr
 from sklearn.metrics import log_loss
 
 from kcseg.data.batch import Batch, training_truth
-from kcseg.data.simulation.annotator import FAULTS, FaultRates
 from kcseg.files import read_csv
+from kcseg.phantom.annotator import FAULTS, FaultRates
 from kcseg.results.audit import audit_run, rank_references, write_audit
 from kcseg.results.scores import dice
 

@@ -9,8 +9,8 @@ import pytest
 from skimage.measure import label
 
 import kcseg
-from kcseg.data.simulation.case import draw_case
 from kcseg.image.window import window
+from kcseg.phantom.case import draw_case
 
 REAL_CROPS = Path(kcseg.__file__).parents[2] / "shared" / "data" / "ct_crops"
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kcseg.data.simulation.canvas import Canvas
+from kcseg.phantom.canvas import Canvas
 
 
 @pytest.fixture

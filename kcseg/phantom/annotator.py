@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import binary_closing, binary_dilation, distance_transform_edt
 from skimage.morphology import disk
 
-from kcseg.data.simulation.fields import smooth_field
+from kcseg.phantom.fields import smooth_field
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kcseg.data.simulation.anatomy import Kidney, Plane
+from kcseg.phantom.anatomy import Kidney, Plane
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, uniform_filter1d
 
-from kcseg.data.simulation.fields import smooth_field
+from kcseg.phantom.fields import smooth_field
 
 AIR_HU, HIGHEST_HU = -1024.0, 3071.0
 

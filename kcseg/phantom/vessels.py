@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kcseg.data.simulation.anatomy import Kidney, Plane
+from kcseg.phantom.anatomy import Kidney, Plane
 
 _PIECES = 4  # of a bent vessel
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 from skimage.measure import label
 
-from kcseg.data.simulation.case import Case, draw_case
 from kcseg.files import sha256
+from kcseg.phantom.case import Case, draw_case
 
 # When this changes, the seed stands for other pictures: every number measured on them is measured again.
 GOLDEN = "e92b53933c8df5a5ae5d8ea7507c83f37cf086c0977d6d88bc5b155af8ce668b"

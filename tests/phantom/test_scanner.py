@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kcseg.data.simulation.scanner import draw_scanner, scan
+from kcseg.phantom.scanner import draw_scanner, scan
 
 PLAIN = replace(
     draw_scanner(np.random.default_rng(0)),

@@ -10,9 +10,9 @@ import PIL.Image
 import PIL.ImageDraw
 import skimage.measure
 
-from kcseg.data.simulation.fields import smooth_field
 from kcseg.errors import InputError
 from kcseg.files import holds_others, locked, read_json, remove_leftovers, write, write_json
+from kcseg.phantom.fields import smooth_field
 
 _HEIGHT, _WIDTH = 240, 320
 _PERSON = {"id": 1, "name": "person"}

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from kcseg.data.simulation.anatomy import Plane
-from kcseg.data.simulation.contrast import Contrast, contrast_at
-from kcseg.data.simulation.fields import Waves
-from kcseg.data.simulation.growth import grow_kidney
-from kcseg.data.simulation.lesions import Lesion, draw_lesions
-from kcseg.data.simulation.section import Organ, Section, render
-from kcseg.data.simulation.vessels import Tube
+from kcseg.phantom.anatomy import Plane
+from kcseg.phantom.contrast import Contrast, contrast_at
+from kcseg.phantom.fields import Waves
+from kcseg.phantom.growth import grow_kidney
+from kcseg.phantom.lesions import Lesion, draw_lesions
+from kcseg.phantom.section import Organ, Section, render
+from kcseg.phantom.vessels import Tube
 
 AXIS = np.arange(-70.0, 70.0)
 GRID = Plane(AXIS, AXIS, 0.0)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kcseg.data.simulation.fields import smooth_field
-from kcseg.data.simulation.shapes import inside_ellipsoid
+from kcseg.phantom.fields import smooth_field
+from kcseg.phantom.shapes import inside_ellipsoid
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kcseg.data.simulation.fields import Waves
-from kcseg.data.simulation.shapes import inside_ellipsoid, rounded_minimum
+from kcseg.phantom.fields import Waves
+from kcseg.phantom.shapes import inside_ellipsoid, rounded_minimum
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from kcseg.data.simulation.canvas import Canvas
-from kcseg.data.simulation.contrast import Contrast
-from kcseg.data.simulation.fields import smooth_curve
-from kcseg.data.simulation.shapes import rounded_minimum
+from kcseg.phantom.canvas import Canvas
+from kcseg.phantom.contrast import Contrast
+from kcseg.phantom.fields import smooth_curve
+from kcseg.phantom.shapes import rounded_minimum
 
 
 def paint_liver(

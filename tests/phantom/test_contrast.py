@@ -1,6 +1,6 @@
 import numpy as np
 
-from kcseg.data.simulation.contrast import contrast_at, draw_phase
+from kcseg.phantom.contrast import contrast_at, draw_phase
 
 
 def means(phase: float, *tissues: str) -> list[float]:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from kcseg.data.simulation.canvas import Canvas
-from kcseg.data.simulation.contrast import Contrast
-from kcseg.data.simulation.organs import (
+from kcseg.phantom.canvas import Canvas
+from kcseg.phantom.contrast import Contrast
+from kcseg.phantom.organs import (
     paint_adrenal,
     paint_bowel,
     paint_clutter,
@@ -13,7 +13,7 @@ from kcseg.data.simulation.organs import (
     paint_small_vessels,
     paint_spleen,
 )
-from kcseg.data.simulation.skeleton import (
+from kcseg.phantom.skeleton import (
     FAT_HU,
     paint_back_muscle,
     paint_body_wall,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from kcseg.data.simulation.annotator import FaultRates, annotate
-from kcseg.data.simulation.case import draw_case
+from kcseg.phantom.annotator import FaultRates, annotate
+from kcseg.phantom.case import draw_case
 from kcseg.results.scores import dice
 
 NONE = {

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from kcseg.results.likeness import hu_shares, noise, noise_range, noise_spectrum
+from kcseg.phantom.likeness import hu_shares, noise, noise_range, noise_spectrum
 
 
 def noisy(level_hu=15.0, grain_px=(0.8, 0.8), seed=0):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from kcseg.data.simulation.canvas import Canvas
-from kcseg.data.simulation.contrast import Contrast
-from kcseg.data.simulation.fields import smooth_curve
+from kcseg.phantom.canvas import Canvas
+from kcseg.phantom.contrast import Contrast
+from kcseg.phantom.fields import smooth_curve
 
 FAT_HU = -102.0
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from skimage.measure import label
 
-from kcseg.data.simulation.anatomy import Plane
-from kcseg.data.simulation.growth import grow_kidney
+from kcseg.phantom.anatomy import Plane
+from kcseg.phantom.growth import grow_kidney
 
 AXIS = np.arange(-80.0, 80.0)
 

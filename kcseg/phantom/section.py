@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kcseg.data.simulation.anatomy import Kidney, Plane
-from kcseg.data.simulation.contrast import Contrast
-from kcseg.data.simulation.fields import Waves
-from kcseg.data.simulation.lesions import Lesion
-from kcseg.data.simulation.vessels import Tube
+from kcseg.phantom.anatomy import Kidney, Plane
+from kcseg.phantom.contrast import Contrast
+from kcseg.phantom.fields import Waves
+from kcseg.phantom.lesions import Lesion
+from kcseg.phantom.vessels import Tube
 
 SAMPLES_PER_PX = 2
 _SINUS_FAT_HU = -95.0

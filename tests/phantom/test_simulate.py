@@ -3,10 +3,10 @@ import pytest
 
 from kcseg.config import SimulationConfig
 from kcseg.data.batch import find_batches, read_batch, read_truth, training_batch
-from kcseg.data.simulation.annotator import FaultRates
-from kcseg.data.simulation.challenge import planted_faults, simulate_challenge
 from kcseg.errors import InputError
 from kcseg.files import read_json, sha256
+from kcseg.phantom.annotator import FaultRates
+from kcseg.phantom.simulate import planted_faults, simulate_challenge
 
 SMALL = SimulationConfig(train=(3, 2), test=2, seed=4)
 

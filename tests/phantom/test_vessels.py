@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from kcseg.data.simulation.anatomy import Plane
-from kcseg.data.simulation.growth import grow_kidney
-from kcseg.data.simulation.vessels import Tube, grow_tubes
+from kcseg.phantom.anatomy import Plane
+from kcseg.phantom.growth import grow_kidney
+from kcseg.phantom.vessels import Tube, grow_tubes
 
 AXIS = np.arange(-60.0, 60.0)
 

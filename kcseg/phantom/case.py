@@ -6,15 +6,15 @@ from typing import Any
 import numpy as np
 from skimage.measure import label
 
-from kcseg.data.simulation.anatomy import Kidney, Plane
-from kcseg.data.simulation.contrast import contrast_at, draw_phase
-from kcseg.data.simulation.fields import Waves
-from kcseg.data.simulation.growth import grow_kidney
-from kcseg.data.simulation.lesions import draw_lesions
-from kcseg.data.simulation.scanner import draw_scanner, scan
-from kcseg.data.simulation.section import Organ, Section, render
-from kcseg.data.simulation.surroundings import paint_surroundings
-from kcseg.data.simulation.vessels import grow_tubes
+from kcseg.phantom.anatomy import Kidney, Plane
+from kcseg.phantom.contrast import contrast_at, draw_phase
+from kcseg.phantom.fields import Waves
+from kcseg.phantom.growth import grow_kidney
+from kcseg.phantom.lesions import draw_lesions
+from kcseg.phantom.scanner import draw_scanner, scan
+from kcseg.phantom.section import Organ, Section, render
+from kcseg.phantom.surroundings import paint_surroundings
+from kcseg.phantom.vessels import grow_tubes
 
 SIZE_PX = 192
 # Our choice: three cuts in ten pass beside the hilum, as a fraction of the kidney's half depth.

@@ -3,11 +3,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from kcseg.data.simulation.canvas import Canvas
-from kcseg.data.simulation.contrast import contrast_at
-from kcseg.data.simulation.organs import paint_liver, paint_spleen
-from kcseg.data.simulation.skeleton import paint_body_wall, paint_spine
-from kcseg.data.simulation.surroundings import paint_surroundings
+from kcseg.phantom.canvas import Canvas
+from kcseg.phantom.contrast import contrast_at
+from kcseg.phantom.organs import paint_liver, paint_spleen
+from kcseg.phantom.skeleton import paint_body_wall, paint_spine
+from kcseg.phantom.surroundings import paint_surroundings
 
 KIDNEY = Canvas(np.zeros((192, 192))).ellipse((96.0, 96.0), (55.0, 28.0), tilt=0.25)
 CONTRAST = contrast_at(0.65, np.random.default_rng(0))

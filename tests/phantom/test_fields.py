@@ -1,6 +1,6 @@
 import numpy as np
 
-from kcseg.data.simulation.fields import Waves, smooth_curve, smooth_field
+from kcseg.phantom.fields import Waves, smooth_curve, smooth_field
 
 
 def test_a_smooth_field_has_the_stated_deviation_and_scale():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kcseg.data.simulation.shapes import inside_ellipsoid, random_directions, rounded_minimum
+from kcseg.phantom.shapes import inside_ellipsoid, random_directions, rounded_minimum
 
 
 def test_a_ball_is_as_deep_as_its_distance_from_the_surface():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kcseg.data.simulation.shapes import random_directions
+from kcseg.phantom.shapes import random_directions
 
 # Deviation that uniform cubic B-splines leave of white noise, in two dimensions: the integral of B(x)².
 _SPLINE_DEVIATION = 151 / 315

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from kcseg.data.simulation.anatomy import Kidney
-from kcseg.data.simulation.fields import Waves
-from kcseg.data.simulation.shapes import random_directions
+from kcseg.phantom.anatomy import Kidney
+from kcseg.phantom.fields import Waves
+from kcseg.phantom.shapes import random_directions
 
 
 def grow_kidney(random: np.random.Generator) -> Kidney:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from kcseg.config import SimulationConfig
-from kcseg.data.simulation.annotator import FaultRates, annotate
-from kcseg.data.simulation.case import draw_case
 from kcseg.errors import InputError, reason_of
 from kcseg.files import holds_others, locked, read_json, remove_leftovers, rename, write, write_json
 from kcseg.image.listing import refuse_link_out
+from kcseg.phantom.annotator import FaultRates, annotate
+from kcseg.phantom.case import draw_case
 from kcseg.processes import end_with_parent
 
 _STARTED, _COMPLETE = "simulation-started.json", "simulation.json"

@@ -3,8 +3,8 @@ import pytest
 from pycocotools import mask as coco_mask
 
 from kcseg.data.coco import CocoPersons
-from kcseg.data.simulation.persons import draw_scene, simulate_persons
 from kcseg.errors import InputError
+from kcseg.phantom.persons import draw_scene, simulate_persons
 
 
 @pytest.fixture(scope="module")

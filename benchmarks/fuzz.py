@@ -45,8 +45,8 @@ import urllib3
 from pydicom import uid
 
 from kcseg.config import QUICK, EnsembleConfig, NetworkConfig, PretrainingConfig, from_json, to_json
-from kcseg.data.batch import stated_hu_offset
-from kcseg.data.coco import CocoPersons
+from kcseg.dataset.batch import stated_hu_offset
+from kcseg.dataset.coco import CocoPersons
 from kcseg.errors import InputError
 from kcseg.files import read_json
 from kcseg.image.formats import read_image, read_mask

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 
 from kcseg.config import PAPER, Config
-from kcseg.data.batch import Batch
-from kcseg.data.coco import CocoPersons
-from kcseg.data.pipeline import PersonSteps, TrainingSteps
+from kcseg.dataset.batch import Batch
+from kcseg.dataset.coco import CocoPersons
+from kcseg.dataset.pipeline import PersonSteps, TrainingSteps
 from kcseg.phantom.case import draw_case
 from kcseg.training.fit import compiled_network
 

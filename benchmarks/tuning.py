@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kcseg.config import QUICK, SimulationConfig
-from kcseg.data.batch import training_batch
+from kcseg.dataset.batch import training_batch
 from kcseg.files import write_csv
 from kcseg.phantom.simulate import simulate_challenge
 from kcseg.training.trial import Budget

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from kcseg.config import Config, SimulationConfig
-from kcseg.data.batch import Batch, read_batch, test_batches, training_batch
+from kcseg.dataset.batch import Batch, read_batch, test_batches, training_batch
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers
 from kcseg.phantom.simulate import simulate_challenge

@@ -10,7 +10,7 @@ import numpy as np
 
 from kcseg.challenge import run_challenge
 from kcseg.config import Config, to_json
-from kcseg.data.batch import Batch, training_batch, training_truth
+from kcseg.dataset.batch import Batch, training_batch, training_truth
 from kcseg.errors import InputError
 from kcseg.files import locked, read_facts, require_own, sha256, write_json
 from kcseg.phantom.simulate import planted_faults, simulate_challenge

@@ -11,7 +11,7 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from kcseg.config import Config, EnsembleConfig, NetworkConfig, SimulationConfig, TrainingConfig, to_json
-from kcseg.data.batch import Batch, training_batch
+from kcseg.dataset.batch import Batch, training_batch
 from kcseg.files import sha256, write_json
 from kcseg.results.pack import pack_run
 from kcseg.serving.export import export_run

@@ -98,7 +98,7 @@ def test_nothing_below_the_commands_reads_the_wall_clock(path):
 
 
 def test_data_commands_start_without_tensorflow_and_ray():
-    modules = "kcseg.cli, kcseg.phantom.simulate, kcseg.data.check"
+    modules = "kcseg.cli, kcseg.phantom.simulate, kcseg.dataset.check"
     check = f"import sys, {modules}; sys.exit(bool({{'tensorflow', 'ray'}} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from kcseg.cli.console import console
-from kcseg.data.check import BatchReport, check_folder
+from kcseg.dataset.check import BatchReport, check_folder
 
 FACTS = ("images", "masks", "truth", "formats", "pixels", "pixel, mm", "HU", "cortex, mm²")
 

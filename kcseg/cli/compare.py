@@ -10,7 +10,7 @@ from rich.progress import Progress
 from kcseg.cli.console import console, progress_bars, quiet_import, stage_bars
 from kcseg.cli.settings import coco_option, config_option, data_option, preset_option, read_settings
 from kcseg.config import Config
-from kcseg.data.batch import training_batch
+from kcseg.dataset.batch import training_batch
 from kcseg.errors import InputError
 from kcseg.phantom.simulate import simulate_challenge
 

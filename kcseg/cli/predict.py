@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from kcseg.cli.console import console, progress_bars, quiet_import
-from kcseg.data.batch import stated_hu_offset
+from kcseg.dataset.batch import stated_hu_offset
 from kcseg.errors import InputError
 from kcseg.image.listing import list_images
 from kcseg.ray import joined

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from kcseg.cli.console import console, progress_bars
 from kcseg.config import SimulationConfig
-from kcseg.data.batch import stated_hu_offset
+from kcseg.dataset.batch import stated_hu_offset
 from kcseg.errors import InputError
 from kcseg.files import is_folder
 from kcseg.image.formats import read_image

@@ -13,7 +13,7 @@ from rich.table import Table
 from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
 from kcseg.cli.settings import config_option, data_option, preset_option, read_settings
 from kcseg.config import from_json
-from kcseg.data.batch import training_batch
+from kcseg.dataset.batch import training_batch
 from kcseg.errors import InputError
 from kcseg.phantom.simulate import simulate_challenge
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from kcseg.data.batch import Batch, training_batch, training_truth
+from kcseg.dataset.batch import Batch, training_batch, training_truth
 from kcseg.errors import InputError
 from kcseg.files import is_folder, remove, write_csv
 from kcseg.phantom.annotator import FAULTS

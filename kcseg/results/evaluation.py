@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kcseg.config import EnsembleConfig
-from kcseg.data.batch import Batch
+from kcseg.dataset.batch import Batch
 from kcseg.files import write_csv
 from kcseg.results.scores import dice
 from kcseg.serving.runner import Ensemble

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from kcseg.data.batch import Batch
+from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.image.window import window
 from kcseg.training.run import Run

@@ -8,7 +8,7 @@ import jinja2
 
 import kcseg
 from kcseg.config import EXPORT, PRESETS
-from kcseg.data.batch import test_batches
+from kcseg.dataset.batch import test_batches
 from kcseg.errors import InputError, reason_of
 from kcseg.files import atomic_folder, holds_others, is_file, is_folder, read_csv, remove, write, write_json
 from kcseg.image.listing import list_images

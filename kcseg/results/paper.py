@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from skimage.measure import label
 from skimage.morphology import convex_hull_image
 
-from kcseg.data.batch import Batch, evenly
+from kcseg.dataset.batch import Batch, evenly
 from kcseg.network.unet import build_unet
 from kcseg.results.architecture import architecture_figure
 from kcseg.results.audit import Audit, Finding, figure_of

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kcseg.config import Config, to_json
-from kcseg.data.coco import PERSON, UNKNOWN, CocoPersons
+from kcseg.dataset.coco import PERSON, UNKNOWN, CocoPersons
 from kcseg.files import read_facts
 from kcseg.results.figures import PREDICTION, REFERENCE, save_figure, tint, training_figure
 from kcseg.results.report import write_report

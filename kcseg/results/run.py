@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kcseg.config import to_json
-from kcseg.data.batch import Batch, evenly, read_batch, read_truth, stated_hu_offset, test_batches
+from kcseg.dataset.batch import Batch, evenly, read_batch, read_truth, stated_hu_offset, test_batches
 from kcseg.image.listing import list_images
 from kcseg.phantom.simulate import is_simulated
 from kcseg.results.evaluation import Evaluation, evaluate, write_scores

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from kcseg.config import Config, EnsembleConfig
-from kcseg.data.batch import Batch
+from kcseg.dataset.batch import Batch
 from kcseg.image.window import window
 from kcseg.network.components import keep_largest_component
 from kcseg.results.scores import dice

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from kcseg.data.batch import evenly, training_batch
+from kcseg.dataset.batch import evenly, training_batch
 from kcseg.errors import InputError
 from kcseg.files import is_folder
 from kcseg.network.losses import dice

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from kcseg.config import Config, TrainingConfig
-from kcseg.data.pipeline import Steps
+from kcseg.dataset.pipeline import Steps
 from kcseg.errors import InputError, reason_of
 from kcseg.files import read_csv, write_csv
 from kcseg.network.losses import LOSSES, binary_crossentropy, dice, where_known

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from kcseg.data.batch import Batch
-from kcseg.data.pipeline import TrainingSteps, validation_dataset
+from kcseg.dataset.batch import Batch
+from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import atomic_path, locked, remove_leftovers, sha256, write_json
 from kcseg.training.fit import fit_network

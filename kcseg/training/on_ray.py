@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kcseg.data.batch import Batch
+from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.files import is_file, locked
 from kcseg.ray import worker_share

@@ -8,8 +8,8 @@ from pathlib import Path
 import keras
 
 from kcseg.config import Config, to_json
-from kcseg.data.coco import CocoPersons
-from kcseg.data.pipeline import PersonSteps, person_validation
+from kcseg.dataset.coco import CocoPersons
+from kcseg.dataset.pipeline import PersonSteps, person_validation
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers, require_own, sha256, write_json
 from kcseg.phantom.persons import simulate_persons

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from kcseg.config import Config, from_json, to_json
-from kcseg.data.batch import Batch
-from kcseg.data.folds import random_folds
+from kcseg.dataset.batch import Batch
+from kcseg.dataset.folds import random_folds
 from kcseg.errors import InputError
 from kcseg.files import (
     holds_others,

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 
 from kcseg.config import Config, to_json
-from kcseg.data.batch import Batch
-from kcseg.data.pipeline import TrainingSteps, validation_dataset
+from kcseg.dataset.batch import Batch
+from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers, require_own, sha256, write_json
 from kcseg.training.checkpoint import load_pretrained

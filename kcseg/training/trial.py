@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from kcseg.config import Config, to_json
-from kcseg.data.batch import Batch
-from kcseg.data.pipeline import TrainingSteps, validation_dataset
+from kcseg.dataset.batch import Batch
+from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError, reason_of
 from kcseg.files import locked, read_facts, read_json, remove, remove_leftovers, write_json
 from kcseg.network.unet import build_unet

@@ -12,7 +12,7 @@ from keras_tuner.engine.trial import Trial
 from keras_tuner.errors import FatalError, FatalRuntimeError
 
 from kcseg.config import Config, to_json
-from kcseg.data.batch import Batch
+from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers, require_own, write_json
 from kcseg.network.unet import count_parameters

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from kcseg.cli import main
-from kcseg.data.batch import training_batch
+from kcseg.dataset.batch import training_batch
 from kcseg.files import read_csv
 from kcseg.training.members import train_members
 from kcseg.training.run import open_run, remove_run

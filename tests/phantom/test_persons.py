@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from kcseg.data.coco import CocoPersons
+from kcseg.dataset.coco import CocoPersons
 from kcseg.errors import InputError
 from kcseg.phantom.persons import draw_scene, simulate_persons
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kcseg.config import SimulationConfig
-from kcseg.data.batch import find_batches, read_batch, read_truth, training_batch
+from kcseg.dataset.batch import find_batches, read_batch, read_truth, training_batch
 from kcseg.errors import InputError
 from kcseg.files import read_json, sha256
 from kcseg.phantom.annotator import FaultRates

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import entropy, spearmanr
 from sklearn.metrics import log_loss
 
-from kcseg.data.batch import Batch, training_truth
+from kcseg.dataset.batch import Batch, training_truth
 from kcseg.files import read_csv
 from kcseg.phantom.annotator import FAULTS, FaultRates
 from kcseg.results.audit import audit_run, rank_references, write_audit

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kcseg.config import EnsembleConfig
-from kcseg.data.batch import Batch
+from kcseg.dataset.batch import Batch
 from kcseg.results.evaluation import evaluate, write_scores
 from kcseg.results.scores import dice
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kcseg.config import EnsembleConfig
-from kcseg.data.batch import Batch
+from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.files import read_json
 from kcseg.image.window import window

@@ -108,7 +108,7 @@ def test_disagreement_is_told_from_the_edge(soft):
 
 
 def test_without_augmentation_nothing_is_changed(tiny):
-    from kcseg.data.augment import Augmenter
+    from kcseg.dataset.augment import Augmenter
 
     still = without_augmentation(tiny)
     assert replace(still, augmentation=tiny.augmentation) == tiny

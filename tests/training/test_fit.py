@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kcseg.data.folds import random_folds
-from kcseg.data.pipeline import TrainingSteps, validation_dataset
+from kcseg.dataset.folds import random_folds
+from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import read_csv
 from kcseg.training.fit import fit_network

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 
 from kcseg.config import AugmentationConfig
-from kcseg.data.pipeline import TrainingSteps, validation_dataset
+from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
 from kcseg.image.window import window
 
 STILL = AugmentationConfig(0.0, 0.0, (1.0, 1.0), (0.0, 0.0), 0.0, 0.0)

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from kcseg.data.batch import (
+from kcseg.dataset.batch import (
     Batch,
     find_batches,
     read_batch,
@@ -15,7 +15,7 @@ from kcseg.data.batch import (
     stated_hu_offset,
     training_batch,
 )
-from kcseg.data.batch import test_batches as list_test_batches
+from kcseg.dataset.batch import test_batches as list_test_batches
 from kcseg.errors import InputError
 from kcseg.image.formats import write_mask
 from kcseg.image.listing import list_images, list_masks

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from kcseg.cli.check import check
-from kcseg.data.check import check_folder
+from kcseg.dataset.check import check_folder
 from kcseg.errors import InputError
 
 

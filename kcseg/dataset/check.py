@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
 
-from kcseg.data.batch import find_batches, read_mask_of, stated_hu_offset
+from kcseg.dataset.batch import find_batches, read_mask_of, stated_hu_offset
 from kcseg.errors import InputError
 from kcseg.files import is_folder
 from kcseg.image.doubts import Case, image_doubts, mask_doubts, measure_case, measure_outline, repetitions

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kcseg.config import AugmentationConfig
-from kcseg.data.augment import Augmenter
+from kcseg.dataset.augment import Augmenter
 from kcseg.image.window import window
 
 STILL = AugmentationConfig(0.0, 0.0, (1.0, 1.0), (0.0, 0.0), 0.0, 0.0)

@@ -1,6 +1,6 @@
 import pytest
 
-from kcseg.data.folds import random_folds
+from kcseg.dataset.folds import random_folds
 from kcseg.errors import InputError
 
 IDS = tuple(f"{number:03}" for number in range(23))

@@ -7,7 +7,7 @@ import PIL.Image
 import pytest
 
 from kcseg.config import PretrainingConfig
-from kcseg.data.coco import OTHER, PERSON, UNKNOWN, CocoPersons
+from kcseg.dataset.coco import OTHER, PERSON, UNKNOWN, CocoPersons
 from kcseg.errors import InputError
 
 CONFIG = PretrainingConfig(size_px=64)

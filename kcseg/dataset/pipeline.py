@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from kcseg.config import Config
-from kcseg.data.augment import Augmenter
-from kcseg.data.batch import Batch
-from kcseg.data.coco import UNKNOWN, CocoPersons
+from kcseg.dataset.augment import Augmenter
+from kcseg.dataset.batch import Batch
+from kcseg.dataset.coco import UNKNOWN, CocoPersons
 from kcseg.image.window import AIR_HU, stack, window
 
 

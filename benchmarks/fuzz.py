@@ -1047,7 +1047,7 @@ def read_warm_up(path: Path) -> None:
 
 
 def _servable(path: Path) -> Any:
-    from kcseg.serving.server.servable import Servable
+    from kcseg.server.servable import Servable
 
     folder = path.parent / "model"
     if folder not in _SERVED:
@@ -1059,7 +1059,7 @@ def _servable(path: Path) -> Any:
 @contextlib.contextmanager
 def _as_input_error() -> Iterator[None]:
     """What the server refuses with a code and a sentence is refused."""
-    from kcseg.serving.server.failure import Failure
+    from kcseg.server.failure import Failure
 
     try:
         yield

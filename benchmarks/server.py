@@ -26,8 +26,8 @@ from rich.table import Table
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from kcseg.phantom.case import draw_case
+from kcseg.server.server import Server
 from kcseg.serving.runner import Ensemble
-from kcseg.serving.server.server import Server
 
 console = Console(width=110)
 Asked = Callable[[int], str | np.ndarray]  # image number to probability, or the name of a refusal

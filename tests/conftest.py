@@ -124,7 +124,7 @@ def exported(trained_run, tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(exported):
     """A running server of that version, on free ports."""
-    from kcseg.serving.server.server import Server
+    from kcseg.server.server import Server
 
     with Server(exported, port=0, grpc_port=0).in_background() as server:
         yield server

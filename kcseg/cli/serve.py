@@ -41,7 +41,7 @@ def serve(model: Path | None, host: str, port: int, grpc_port: int) -> None:
     logging.getLogger("kcseg").setLevel(logging.INFO)
     with quiet_import():
         try:
-            from kcseg.serving.server.server import Server
+            from kcseg.server.server import Server
         except ImportError as error:
             raise InputError(f"serving needs more libraries ({error}); pip install 'kcseg[serve]'") from error
 

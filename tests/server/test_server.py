@@ -11,8 +11,8 @@ import pytest
 import urllib3
 
 from kcseg.errors import InputError
+from kcseg.server.server import Server
 from kcseg.serving.runner import Ensemble
-from kcseg.serving.server.server import Server
 
 IMAGE = np.random.default_rng(2).uniform(-200, 300, (1, 32, 32)).astype(np.float32)
 
@@ -180,8 +180,8 @@ def _begun_request():
 
 
 def test_who_never_ends_a_grpc_request_loses_the_place_and_others_notice_nothing(exported, monkeypatch):
-    monkeypatch.setattr("kcseg.serving.server.rpc.CONNECTION_S", 1.0)
-    monkeypatch.setattr("kcseg.serving.server.rpc.LAST_ANSWERS_S", 1.0)
+    monkeypatch.setattr("kcseg.server.rpc.CONNECTION_S", 1.0)
+    monkeypatch.setattr("kcseg.server.rpc.LAST_ANSWERS_S", 1.0)
     with Server(exported, port=0, grpc_port=0).in_background() as server:
         host, port = server.grpc_address.split("/")[2].split(":")
         with socket.create_connection((host, int(port)), timeout=60) as slow:
@@ -195,7 +195,7 @@ def test_who_never_ends_a_grpc_request_loses_the_place_and_others_notice_nothing
 
 
 def test_a_request_whose_body_does_not_come_is_answered_and_its_place_is_free_again(exported, monkeypatch):
-    monkeypatch.setattr("kcseg.serving.server.rest.RECEIVE_S", 0.3)
+    monkeypatch.setattr("kcseg.server.rest.RECEIVE_S", 0.3)
     with Server(exported, port=0, grpc_port=0, running=1, waiting=0).in_background() as server:  # one place
         host, port = server.rest_address.split("/")[2].split(":")
         with socket.create_connection((host, int(port)), timeout=60) as slow:

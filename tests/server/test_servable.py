@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from kcseg.errors import InputError
-from kcseg.serving.server.failure import Failure
-from kcseg.serving.server.limits import MAXIMUM_WARMUP
-from kcseg.serving.server.servable import Servable
+from kcseg.server.failure import Failure
+from kcseg.server.limits import MAXIMUM_WARMUP
+from kcseg.server.servable import Servable
 from kcseg.serving.warmup import prediction_log
 
 

@@ -3,8 +3,8 @@ import struct
 import numpy as np
 import pytest
 
-from kcseg.serving.server.failure import Failure
-from kcseg.serving.server.limits import MAXIMUM_COMMAS, MAXIMUM_PIXELS, check_json, check_pngs, check_shape
+from kcseg.server.failure import Failure
+from kcseg.server.limits import MAXIMUM_COMMAS, MAXIMUM_PIXELS, check_json, check_pngs, check_shape
 
 
 def png_head(width, height):
@@ -40,7 +40,7 @@ def test_what_does_not_fit_is_refused_before_it_is_unfolded(check, value):
 
 
 def test_any_image_of_the_largest_size_fits_into_the_bytes_allowed():
-    from kcseg.serving.server.limits import MAXIMUM_BYTES
+    from kcseg.server.limits import MAXIMUM_BYTES
 
     values = np.random.default_rng(0).integers(0, 2**32, 10_000, np.uint32).view(np.float32)
     longest = max(len(repr(value)) for value in values[np.isfinite(values)].tolist())

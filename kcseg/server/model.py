@@ -8,10 +8,10 @@ import grpc
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusResponse, ModelVersionStatus
 
 from kcseg.errors import InputError
+from kcseg.server.failure import not_found
+from kcseg.server.servable import Servable
 from kcseg.serving.export import versions
 from kcseg.serving.local import find_versions
-from kcseg.serving.server.failure import not_found
-from kcseg.serving.server.servable import Servable
 
 POLL_S = 1.0  # as TF Serving does
 _log = logging.getLogger(__name__)

@@ -11,12 +11,12 @@ from pathlib import Path
 import uvicorn
 
 from kcseg.errors import InputError
-from kcseg.serving.server.limits import RUNNING, STOP_S, WAITING
-from kcseg.serving.server.metrics import Metrics
-from kcseg.serving.server.model import POLL_S, ServedModel
-from kcseg.serving.server.queue import Queue
-from kcseg.serving.server.rest import rest_app
-from kcseg.serving.server.rpc import grpc_server
+from kcseg.server.limits import RUNNING, STOP_S, WAITING
+from kcseg.server.metrics import Metrics
+from kcseg.server.model import POLL_S, ServedModel
+from kcseg.server.queue import Queue
+from kcseg.server.rest import rest_app
+from kcseg.server.rpc import grpc_server
 from kcseg.training.run import MODEL_NAME
 
 

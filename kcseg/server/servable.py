@@ -11,10 +11,10 @@ from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_log_pb2
 
 from kcseg.files import read_bytes
+from kcseg.server.failure import Failure, as_failure, invalid
+from kcseg.server.limits import MAXIMUM_BYTES, MAXIMUM_WARMUP, check_pngs
+from kcseg.server.tensors import read_tensor
 from kcseg.serving.local import LocalModel
-from kcseg.serving.server.failure import Failure, as_failure, invalid
-from kcseg.serving.server.limits import MAXIMUM_BYTES, MAXIMUM_WARMUP, check_pngs
-from kcseg.serving.server.tensors import read_tensor
 
 DEFAULT_SIGNATURE = "serving_default"
 _BLANK = np.zeros((1, 32, 32), np.float32)

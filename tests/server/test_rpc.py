@@ -188,7 +188,7 @@ def test_one_value_stands_for_a_whole_image(stub):
 
 
 def test_tensors_nobody_asked_for_are_not_unfolded(stub, monkeypatch):
-    monkeypatch.setattr("kcseg.serving.server.servable.read_tensor", None)  # fails where it is called
+    monkeypatch.setattr("kcseg.server.servable.read_tensor", None)  # fails where it is called
     message = request()
     message.inputs["more"].CopyFrom(tensor(1, 2048, 2048))
     with pytest.raises(grpc.RpcError) as caught:

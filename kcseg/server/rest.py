@@ -14,12 +14,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kcseg.serving.server.failure import Failure, invalid, not_found
-from kcseg.serving.server.limits import MAXIMUM_BYTES, RECEIVE_S
-from kcseg.serving.server.metrics import Metrics
-from kcseg.serving.server.model import ServedModel
-from kcseg.serving.server.queue import Queue
-from kcseg.serving.server.tensors import read_inputs, read_json, write_outputs
+from kcseg.server.failure import Failure, invalid, not_found
+from kcseg.server.limits import MAXIMUM_BYTES, RECEIVE_S
+from kcseg.server.metrics import Metrics
+from kcseg.server.model import ServedModel
+from kcseg.server.queue import Queue
+from kcseg.server.tensors import read_inputs, read_json, write_outputs
 
 
 def rest_app(model: ServedModel, queue: Queue, metrics: Metrics) -> Starlette:

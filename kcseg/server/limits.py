@@ -4,7 +4,7 @@ import math
 import struct
 from collections.abc import Sequence
 
-from kcseg.serving.server.failure import invalid
+from kcseg.server.failure import invalid
 
 MAXIMUM_PIXELS = 4 << 20  # a request's images together: 113 crops of 192 x 192, or one of 2048 x 2048
 MAXIMUM_BYTES = 24 * MAXIMUM_PIXELS  # a float32 in JSON takes at most 24 characters

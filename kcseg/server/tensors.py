@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kcseg.serving.server.failure import invalid
-from kcseg.serving.server.limits import check_json, check_shape
+from kcseg.server.failure import invalid
+from kcseg.server.limits import check_json, check_shape
 
 Specs = Mapping[str, tf.TensorSpec]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kcseg.serving.server.failure import Failure
-from kcseg.serving.server.tensors import read_inputs, write_outputs
+from kcseg.server.failure import Failure
+from kcseg.server.tensors import read_inputs, write_outputs
 
 FILES = {"image_bytes": tf.TensorSpec((None,), tf.string)}
 TWO = {"a": tf.TensorSpec((None,), tf.float32), "b": tf.TensorSpec((None, 2), tf.int32)}

@@ -17,12 +17,12 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from kcseg.serving.server.failure import Failure, invalid
-from kcseg.serving.server.limits import CONNECTION_S, LAST_ANSWERS_S, MAXIMUM_BYTES
-from kcseg.serving.server.metrics import Metrics
-from kcseg.serving.server.model import ServedModel
-from kcseg.serving.server.queue import Queue
-from kcseg.serving.server.servable import DEFAULT_SIGNATURE
+from kcseg.server.failure import Failure, invalid
+from kcseg.server.limits import CONNECTION_S, LAST_ANSWERS_S, MAXIMUM_BYTES
+from kcseg.server.metrics import Metrics
+from kcseg.server.model import ServedModel
+from kcseg.server.queue import Queue
+from kcseg.server.servable import DEFAULT_SIGNATURE
 
 SPARE_THREADS = 8  # so that status and refusals are answered while the queue is full
 _log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import grpc
 
-from kcseg.serving.server.failure import Failure
+from kcseg.server.failure import Failure
 
 
 class Queue:

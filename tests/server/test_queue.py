@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
-from kcseg.serving.server.failure import Failure
-from kcseg.serving.server.queue import Queue
+from kcseg.server.failure import Failure
+from kcseg.server.queue import Queue
 
 
 def test_a_full_queue_refuses_and_an_emptied_one_does_not():

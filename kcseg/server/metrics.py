@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 
-from kcseg.serving.server.failure import Failure
+from kcseg.server.failure import Failure
 
 _BUCKETS_MICROSECONDS = [10 * 1.8**power for power in range(33)]  # as TF Serving's
 

@@ -13,11 +13,11 @@ from kcseg.config import Config, to_json
 from kcseg.dataset.batch import Batch, training_batch, training_truth
 from kcseg.errors import InputError
 from kcseg.files import locked, read_facts, require_own, sha256, write_json
+from kcseg.page.figures import save_figure
+from kcseg.page.page import Section
 from kcseg.phantom.simulate import planted_faults, simulate_challenge
 from kcseg.results.audit import audit_run, write_audit
-from kcseg.results.figures import save_figure
 from kcseg.results.paper import paper_figures
-from kcseg.results.report import Section
 from kcseg.results.reproduction import (
     ENSEMBLE,
     NO_AUGMENTATION,

@@ -12,11 +12,11 @@ from scipy.stats import spearmanr
 from kcseg.dataset.batch import Batch, training_batch, training_truth
 from kcseg.errors import InputError
 from kcseg.files import is_folder, remove, write_csv
+from kcseg.page.figures import comparison_figure, save_figure, scores_figure
+from kcseg.page.page import write_audit_page
 from kcseg.phantom.annotator import FAULTS
 from kcseg.phantom.simulate import planted_faults
-from kcseg.results.figures import comparison_figure, save_figure, scores_figure
 from kcseg.results.held_out import held_out_soft_masks
-from kcseg.results.report import write_audit_page
 from kcseg.results.scores import dice
 from kcseg.results.statistics import mean_interval, roc_auc
 from kcseg.training.run import Run

@@ -24,7 +24,7 @@ from kcseg.training.run import Run
 MINIMUM_AGREEMENT = 0.999
 
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("kcseg", "results"),
+    loader=jinja2.PackageLoader("kcseg", "page"),
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,

@@ -10,9 +10,9 @@ from skimage.morphology import convex_hull_image
 
 from kcseg.dataset.batch import Batch, evenly
 from kcseg.network.unet import build_unet
-from kcseg.results.architecture import architecture_figure
+from kcseg.page.architecture import architecture_figure
+from kcseg.page.figures import disagreement_figure, overlay_figure, save_figure
 from kcseg.results.audit import Audit, Finding, figure_of
-from kcseg.results.figures import disagreement_figure, overlay_figure, save_figure
 from kcseg.results.scores import dice
 from kcseg.serving.runner import Ensemble, Segmentation
 from kcseg.training.run import Run

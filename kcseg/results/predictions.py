@@ -12,8 +12,8 @@ from kcseg.errors import InputError
 from kcseg.files import atomic_path, remove, remove_leftovers, write_csv
 from kcseg.image.formats import read_image, write_mask
 from kcseg.image.image import Image, Spacing, resample, to_shape
-from kcseg.results.figures import overlay
-from kcseg.results.report import write_predictions_page
+from kcseg.page.figures import overlay
+from kcseg.page.page import write_predictions_page
 from kcseg.serving.runner import Ensemble, Segmentation
 
 # Our choice, from the simulated challenge: below these a person should look before the mask is used.

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from kcseg.config import Config, to_json
 from kcseg.dataset.coco import PERSON, UNKNOWN, CocoPersons
 from kcseg.files import read_facts
-from kcseg.results.figures import PREDICTION, REFERENCE, save_figure, tint, training_figure
-from kcseg.results.report import write_report
+from kcseg.page.figures import PREDICTION, REFERENCE, save_figure, tint, training_figure
+from kcseg.page.page import write_report
 from kcseg.training.fit import read_history
 
 _SHOWN = 12

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from kcseg.page.figures import DISPLAY_HU
+from kcseg.page.page import write_preview_page
 from kcseg.phantom.likeness import hu_shares, noise_range, noise_spectrum
-from kcseg.results.figures import DISPLAY_HU
-from kcseg.results.report import write_preview_page
 
 _COLUMNS = 6
 _SIMULATED, _REAL = "simulated", "real"

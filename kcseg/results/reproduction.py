@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from kcseg.config import Config, to_json
 from kcseg.files import write, write_json
+from kcseg.page.figures import save_figure
+from kcseg.page.page import Section, flat, to_markdown, write_sections
 from kcseg.results.audit import Audit
-from kcseg.results.figures import save_figure
-from kcseg.results.report import Section, flat, to_markdown, write_sections
 from kcseg.results.starts import start_cells, start_rows, starts_sentence
 from kcseg.results.statistics import mean_interval
 from kcseg.results.study import Gain, Scores, gain, rows

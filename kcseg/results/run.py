@@ -9,11 +9,11 @@ import numpy as np
 from kcseg.config import to_json
 from kcseg.dataset.batch import Batch, evenly, read_batch, read_truth, stated_hu_offset, test_batches
 from kcseg.image.listing import list_images
+from kcseg.page.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
+from kcseg.page.page import flat, write_report
 from kcseg.phantom.simulate import is_simulated
 from kcseg.results.evaluation import Evaluation, evaluate, write_scores
-from kcseg.results.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
 from kcseg.results.predictions import predict_files
-from kcseg.results.report import flat, write_report
 from kcseg.serving.runner import Ensemble
 from kcseg.training.fit import read_history
 from kcseg.training.run import Run

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from kcseg.config import to_json
 from kcseg.files import write_csv
-from kcseg.results.figures import save_figure
-from kcseg.results.report import Section, write_sections
+from kcseg.page.figures import save_figure
+from kcseg.page.page import Section, write_sections
 from kcseg.training.starts import PRETRAINED, RANDOM, Comparison, History
 
 _COLOURS = {PRETRAINED: "#1f5fff", RANDOM: "#e0662b"}

@@ -14,8 +14,8 @@ from sklearn.inspection import permutation_importance
 
 from kcseg.config import to_json
 from kcseg.files import locked, write_csv, write_json
-from kcseg.results.figures import save_figure
-from kcseg.results.report import write_tuning_page
+from kcseg.page.figures import save_figure
+from kcseg.page.page import write_tuning_page
 from kcseg.training.space import Between, OneOf, four_digits
 from kcseg.training.trial import FINISHED, TrialResult
 from kcseg.training.tune import Search, best_trial

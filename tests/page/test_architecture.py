@@ -5,7 +5,7 @@ import pytest
 
 from kcseg.config import NetworkConfig
 from kcseg.network.unet import build_unet
-from kcseg.results.architecture import HEAD, PLAIN, RESIDUAL, architecture_figure, parts
+from kcseg.page.architecture import HEAD, PLAIN, RESIDUAL, architecture_figure, parts
 
 NETWORKS = [
     NetworkConfig(filters=4),

@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from kcseg.results.figures import (
+from kcseg.page.figures import (
     BOTH,
     PREDICTION,
     REFERENCE,

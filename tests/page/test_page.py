@@ -1,4 +1,4 @@
-from kcseg.results.report import Section, flat, to_markdown, write_sections
+from kcseg.page.page import Section, flat, to_markdown, write_sections
 
 
 def sections(tmp_path):

@@ -12,7 +12,7 @@ import kcseg
 from kcseg.files import write
 
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("kcseg", "results"), autoescape=True, undefined=jinja2.StrictUndefined
+    loader=jinja2.PackageLoader("kcseg", "page"), autoescape=True, undefined=jinja2.StrictUndefined
 )
 
 

@@ -19,7 +19,7 @@ from kcseg.files import locked, remove_leftovers
 from kcseg.image.listing import list_images
 from kcseg.network.unet import build_unet
 from kcseg.phantom.simulate import simulate_challenge
-from kcseg.results.predictions import predict_files
+from kcseg.prediction.predict import predict_files
 from kcseg.serving.export import export_run, versions
 from kcseg.serving.local import find_model
 from kcseg.serving.runner import Segmentation

@@ -52,12 +52,12 @@ def predict(
         raise InputError(f"with --ray every node loads the model itself: name a folder, not {served}")
     with quiet_import():
         if cluster:
-            from kcseg.results.cluster import predict_files_on_ray
+            from kcseg.prediction.on_ray import predict_files_on_ray
             from kcseg.serving.bundle import shipped_weights
 
             run = partial(predict_files_on_ray, Path(model) if model else shipped_weights())
         else:
-            from kcseg.results.predictions import predict_files
+            from kcseg.prediction.predict import predict_files
             from kcseg.serving.runner import Ensemble
 
             folder = Path(model) if model else None

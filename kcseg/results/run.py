@@ -12,8 +12,8 @@ from kcseg.image.listing import list_images
 from kcseg.page.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
 from kcseg.page.page import flat, write_report
 from kcseg.phantom.simulate import is_simulated
+from kcseg.prediction.predict import predict_files
 from kcseg.results.evaluation import Evaluation, evaluate, write_scores
-from kcseg.results.predictions import predict_files
 from kcseg.serving.runner import Ensemble
 from kcseg.training.fit import read_history
 from kcseg.training.run import Run

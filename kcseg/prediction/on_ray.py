@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from kcseg.errors import InputError
+from kcseg.prediction.predict import Prediction, clear_results, parts, predict_part, write_table
 from kcseg.ray import worker_share
-from kcseg.results.predictions import Prediction, clear_results, parts, predict_part, write_table
 from kcseg.serving.local import find_model
 from kcseg.serving.runner import Ensemble
 

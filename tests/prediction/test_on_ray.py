@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from kcseg.cli import main
 from kcseg.files import read_csv
 from kcseg.image.listing import list_images
-from kcseg.results.predictions import parts
+from kcseg.prediction.predict import parts
 
 
 def predict(model, *arguments):

@@ -964,7 +964,7 @@ def read_rows(path: Path) -> None:
 
 def read_rest(path: Path) -> None:
     """Answer what may be the body of a request."""
-    from kcseg.serving.server import tensors
+    from kcseg.server import tensors
 
     with _as_input_error():
         request = tensors.read_json(path.read_bytes())

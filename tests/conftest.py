@@ -13,8 +13,8 @@ from scipy.ndimage import binary_erosion
 from kcseg.config import Config, EnsembleConfig, NetworkConfig, SimulationConfig, TrainingConfig, to_json
 from kcseg.dataset.batch import Batch, training_batch
 from kcseg.files import sha256, write_json
-from kcseg.results.pack import pack_run
 from kcseg.serving.export import export_run
+from kcseg.study.pack import pack_run
 from kcseg.training.members import train_members
 from kcseg.training.run import load_run, open_run
 

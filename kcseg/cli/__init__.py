@@ -5,7 +5,7 @@ import click
 import kcseg
 from kcseg.cli.audit import audit
 from kcseg.cli.check import check
-from kcseg.cli.compare import compare_pretraining
+from kcseg.cli.comparison import compare_pretraining
 from kcseg.cli.console import ClearErrorsGroup
 from kcseg.cli.export import export
 from kcseg.cli.pack import pack

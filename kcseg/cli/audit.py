@@ -23,7 +23,7 @@ def audit(run: Path, data: Path | None, out: Path | None, force: bool) -> None:
     Where truth and planted faults are known, as in a simulated challenge, it also says how well that finds the faults.
     """
     with quiet_import():
-        from kcseg.results.audit import audit_run, read_audited, refuse_overwrite, write_audit
+        from kcseg.study.audit import audit_run, read_audited, refuse_overwrite, write_audit
         from kcseg.training.run import load_run
 
     trained, out = load_run(run), out or run / "audit"

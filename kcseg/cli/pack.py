@@ -46,7 +46,7 @@ def pack(
     """
     said = read_text(notes) if notes else ""
     with quiet_import():
-        from kcseg.results.pack import pack_run
+        from kcseg.study.pack import pack_run
         from kcseg.training.run import load_run
 
     bundle = pack_run(

@@ -24,7 +24,7 @@ def pretrain(coco: Path, preset: str, config_path: Path | None, folder: Path) ->
     """
     config = read_settings(preset, config_path)
     with quiet_import():
-        from kcseg.results.pretraining import report_pretraining
+        from kcseg.study.pretraining import report_pretraining
         from kcseg.training import pretrain as training
 
     with progress_bars() as bars:

@@ -35,8 +35,8 @@ def reproduce(
     """
     config = read_settings(preset, config_path)
     with quiet_import():
-        from kcseg.reproduction import Study
-        from kcseg.reproduction import reproduce as run_study
+        from kcseg.study.reproduce import Study
+        from kcseg.study.reproduce import reproduce as run_study
 
     study = Study(config, data=data, coco=coco, seeds=seeds, steps=steps, created=date.today())
     with progress_bars() as bars:

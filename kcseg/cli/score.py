@@ -10,7 +10,7 @@ from rich.table import Table
 from kcseg.cli.console import console
 from kcseg.errors import InputError
 from kcseg.files import write_csv
-from kcseg.results.scores import score_folders
+from kcseg.study.scores import score_folders
 
 
 @click.command()

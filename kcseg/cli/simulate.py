@@ -15,7 +15,7 @@ from kcseg.image.formats import read_image
 from kcseg.image.image import resample
 from kcseg.image.listing import list_images, scan_images
 from kcseg.phantom.simulate import simulate_challenge
-from kcseg.results.preview import write_preview
+from kcseg.study.preview import write_preview
 
 _SHOWN = 24
 

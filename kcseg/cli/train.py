@@ -47,7 +47,7 @@ def train(
     config = read_settings(preset, config_path)
     folder = folder or Path("runs") / preset
     with quiet_import():
-        from kcseg.challenge import run_challenge
+        from kcseg.study.challenge import run_challenge
         from kcseg.training.members import train_members
         from kcseg.training.on_ray import train_members_on_ray
 

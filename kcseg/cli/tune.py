@@ -72,7 +72,7 @@ def tune(
             f"{folder} holds a finished search; ask for more --trials, or choose another folder with --run"
         )
     with quiet_import():
-        from kcseg.results.tuning import report_search
+        from kcseg.study.search import report_search
         from kcseg.training import tune as training
         from kcseg.training.post import post_from_environment
         from kcseg.training.trial import FINISHED, Budget

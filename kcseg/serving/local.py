@@ -10,9 +10,9 @@ from kcseg.config import EXPORT
 from kcseg.errors import InputError, reason_of
 from kcseg.files import is_file
 from kcseg.serving.bundle import is_bundle, load_bundle
+from kcseg.serving.contract import Model, check_signatures
 from kcseg.serving.export import versions
 from kcseg.serving.graph import EnsembleGraph
-from kcseg.serving.runner import Model, check_signatures
 from kcseg.serving.stock import checked_copy, unloadable
 from kcseg.training.run import MODEL_NAME
 

@@ -11,7 +11,7 @@ import urllib3
 
 from kcseg.errors import InputError, reason_of, shortened
 from kcseg.serving.address import Address
-from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
+from kcseg.serving.contract import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
 
 _PART_BYTES = 1 << 16
 # a server that is down, starting or busy is asked five times, with these pauses in between; one that cuts its answer

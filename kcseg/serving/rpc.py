@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from kcseg.errors import InputError, reason_of, shortened
 from kcseg.serving.address import Address
-from kcseg.serving.runner import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
+from kcseg.serving.contract import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
 
 try:
     from tensorflow_serving.apis import (

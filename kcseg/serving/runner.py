@@ -1,20 +1,15 @@
 """The ensemble, ready to be asked: read from a folder, or reached at the address of a TF Serving server."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
-from types import MappingProxyType
-from typing import Protocol
 
 import numpy as np
 
 from kcseg.errors import InputError
+from kcseg.serving.contract import OUTPUTS, Model
 
-OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"serving_default": ("mask", "probability", "disagreement"), "members": ("soft_masks",)}
-)
-ANSWER_BYTES = 1 << 30  # the largest taken: an image of 2048 x 2048, as JSON, by ten members (our choice)
 REQUEST_PIXELS = 1 << 20  # a request to a server: 28 crops of 192 x 192, about 20 MiB as JSON (our choice)
 
 
@@ -29,13 +24,6 @@ class Segmentation:
     mask: np.ndarray
     probability: np.ndarray
     disagreement: np.ndarray
-
-
-class Model(Protocol):
-    """Whoever runs the signatures of an exported ensemble: TensorFlow here, or a server elsewhere."""
-
-    def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return the outputs of a signature for images in HU, float32 (batch, height, width), none of them 0."""
 
 
 class Ensemble:
@@ -139,35 +127,6 @@ class Ensemble:
         count = max(1, limit // images[0].size) if limit else len(images)
         for start in range(0, len(images), count):
             yield images[start : start + count]
-
-
-def check_signatures(where: object, found: Mapping[str, Collection[str]]) -> None:
-    """Refuse a model that lacks a signature of an exported ensemble, or one of its outputs.
-
-    Args:
-        where: the model's place, for the message.
-        found: the names of the outputs by signature.
-
-    Raises:
-        InputError: something is missing.
-    """
-    for signature, names in OUTPUTS.items():
-        missing = sorted(set(names) - set(found.get(signature, ())))
-        if missing:
-            raise InputError(
-                f"the model at {where} is no kcseg ensemble: its signature {signature!r} lacks {', '.join(missing)}; "
-                "serve a folder that 'kcseg export' wrote"
-            )
-
-
-def too_large(where: object, most_bytes: int) -> str:
-    """Say that an answer is larger than we take."""
-    return f"{where} answers with more than {most_bytes >> 20} MiB; send fewer images"
-
-
-def too_slow(where: object, timeout_s: float) -> str:
-    """Say that an answer takes too long."""
-    return f"{where} did not answer within {timeout_s:g} s; send fewer images, or wait longer"
 
 
 def _check_answer(signature: str, answer: Mapping[str, np.ndarray], asked: tuple[int, ...]) -> None:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from kcseg.network.losses import LOSSES, binary_crossentropy, dice, soft_dice_loss, where_known
-from kcseg.results import scores
+from kcseg.study import scores
 
 
 @pytest.fixture

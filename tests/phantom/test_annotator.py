@@ -3,7 +3,7 @@ import pytest
 
 from kcseg.phantom.annotator import FaultRates, annotate
 from kcseg.phantom.case import draw_case
-from kcseg.results.scores import dice
+from kcseg.study.scores import dice
 
 NONE = {
     "rim_px": 0.0,

@@ -16,9 +16,9 @@ from kcseg.page.figures import comparison_figure, save_figure, scores_figure
 from kcseg.page.page import write_audit_page
 from kcseg.phantom.annotator import FAULTS
 from kcseg.phantom.simulate import planted_faults
-from kcseg.results.held_out import held_out_soft_masks
-from kcseg.results.scores import dice
-from kcseg.results.statistics import mean_interval, roc_auc
+from kcseg.study.held_out import held_out_soft_masks
+from kcseg.study.scores import dice
+from kcseg.study.statistics import mean_interval, roc_auc
 from kcseg.training.run import Run
 
 _RESULTS = ("index.html", "table.csv", "figures/worst.png", "figures/scores.png")

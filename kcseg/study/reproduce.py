@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kcseg.challenge import run_challenge
 from kcseg.config import Config, to_json
 from kcseg.dataset.batch import Batch, training_batch, training_truth
 from kcseg.errors import InputError
@@ -16,9 +15,10 @@ from kcseg.files import locked, read_facts, require_own, sha256, write_json
 from kcseg.page.figures import save_figure
 from kcseg.page.page import Section
 from kcseg.phantom.simulate import planted_faults, simulate_challenge
-from kcseg.results.audit import audit_run, write_audit
-from kcseg.results.paper import paper_figures
-from kcseg.results.reproduction import (
+from kcseg.serving.runner import Ensemble
+from kcseg.study.audit import audit_run, write_audit
+from kcseg.study.challenge import run_challenge
+from kcseg.study.claims import (
     ENSEMBLE,
     NO_AUGMENTATION,
     RANDOM_START,
@@ -26,15 +26,15 @@ from kcseg.results.reproduction import (
     audit_section,
     report_reproduction,
 )
-from kcseg.results.run import counter, scored_batch
-from kcseg.results.starts import CAPTION as STARTS_CAPTION
-from kcseg.results.starts import starts_figure
-from kcseg.results.study import SoftMasks, by_count, combine, edge_share, without_augmentation
-from kcseg.serving.runner import Ensemble
+from kcseg.study.comparison import Comparison, History, compare_starts
+from kcseg.study.comparison_report import CAPTION as STARTS_CAPTION
+from kcseg.study.comparison_report import starts_figure
+from kcseg.study.paper import paper_figures
+from kcseg.study.parts import SoftMasks, by_count, combine, edge_share, without_augmentation
+from kcseg.study.report import counter, scored_batch
 from kcseg.training.members import train_members
 from kcseg.training.pretrain import OnStage, pretrained_weights
 from kcseg.training.run import Run, load_run, open_run
-from kcseg.training.starts import Comparison, History, compare_starts
 
 Scored = tuple[Batch, tuple[np.ndarray, ...] | None]  # images with references, and their truth where known
 

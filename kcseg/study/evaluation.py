@@ -9,8 +9,8 @@ import numpy as np
 from kcseg.config import EnsembleConfig
 from kcseg.dataset.batch import Batch
 from kcseg.files import write_csv
-from kcseg.results.scores import dice
 from kcseg.serving.runner import Ensemble
+from kcseg.study.scores import dice
 
 
 @dataclass(frozen=True)

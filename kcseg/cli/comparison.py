@@ -47,9 +47,9 @@ def compare_pretraining(
         raise InputError("--coco and --pretrained exclude each other: the weights are pre-trained already")
     config = read_settings(preset, config_path)
     with quiet_import():
-        from kcseg.results import starts as results
+        from kcseg.study import comparison_report as results
+        from kcseg.study.comparison import Comparison, compare_starts
         from kcseg.training.pretrain import pretrained_weights
-        from kcseg.training.starts import Comparison, compare_starts
 
     comparison = Comparison(config, seeds=seeds, steps=steps, every=every)
     if pretrained:

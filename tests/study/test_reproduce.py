@@ -6,7 +6,7 @@ from kcseg.config import PretrainingConfig
 from kcseg.errors import InputError
 from kcseg.files import read_csv, read_json
 from kcseg.phantom.persons import simulate_persons
-from kcseg.reproduction import Study, reproduce
+from kcseg.study.reproduce import Study, reproduce
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from kcseg.results.starts import start_cells, start_rows, starts_figure, starts_sentence, steps_to_reach
-from kcseg.training.starts import PRETRAINED, RANDOM
+from kcseg.study.comparison import PRETRAINED, RANDOM
+from kcseg.study.comparison_report import (
+    start_cells,
+    start_rows,
+    starts_figure,
+    starts_sentence,
+    steps_to_reach,
+)
 
 
 def history(*scores):

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import bootstrap
 from sklearn.metrics import roc_auc_score
 
-from kcseg.results.statistics import mean_interval, roc_auc
+from kcseg.study.statistics import mean_interval, roc_auc
 
 
 @pytest.mark.parametrize("levels", [3, 1000])  # with ties and without

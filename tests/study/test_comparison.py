@@ -5,8 +5,8 @@ import pytest
 
 from kcseg.errors import InputError
 from kcseg.network.unet import build_unet
+from kcseg.study.comparison import PRETRAINED, RANDOM, Comparison, compare_starts
 from kcseg.training.checkpoint import save_pretrained
-from kcseg.training.starts import PRETRAINED, RANDOM, Comparison, compare_starts
 
 
 @pytest.fixture(scope="module")

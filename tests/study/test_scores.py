@@ -12,7 +12,7 @@ from scipy.spatial.distance import dice as dissimilarity
 from kcseg.cli.score import score
 from kcseg.errors import InputError
 from kcseg.image.formats import write_mask
-from kcseg.results.scores import dice, score_folders
+from kcseg.study.scores import dice, score_folders
 
 
 def box(top: int, height: int) -> np.ndarray:

@@ -12,9 +12,9 @@ from kcseg.dataset.batch import Batch, evenly
 from kcseg.network.unet import build_unet
 from kcseg.page.architecture import architecture_figure
 from kcseg.page.figures import disagreement_figure, overlay_figure, save_figure
-from kcseg.results.audit import Audit, Finding, figure_of
-from kcseg.results.scores import dice
 from kcseg.serving.runner import Ensemble, Segmentation
+from kcseg.study.audit import Audit, Finding, figure_of
+from kcseg.study.scores import dice
 from kcseg.training.run import Run
 
 Chosen = dict[str, int]  # what an image shows, and its place in the batch

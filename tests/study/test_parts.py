@@ -5,9 +5,9 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 from skimage.measure import label
 
-from kcseg.results.evaluation import evaluate
-from kcseg.results.scores import dice
-from kcseg.results.study import (
+from kcseg.serving.runner import Ensemble
+from kcseg.study.evaluation import evaluate
+from kcseg.study.parts import (
     Scores,
     SoftMasks,
     averaged,
@@ -18,7 +18,7 @@ from kcseg.results.study import (
     majority,
     without_augmentation,
 )
-from kcseg.serving.runner import Ensemble
+from kcseg.study.scores import dice
 
 
 @pytest.fixture(scope="module")

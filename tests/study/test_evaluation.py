@@ -3,8 +3,8 @@ import pytest
 
 from kcseg.config import EnsembleConfig
 from kcseg.dataset.batch import Batch
-from kcseg.results.evaluation import evaluate, write_scores
-from kcseg.results.scores import dice
+from kcseg.study.evaluation import evaluate, write_scores
+from kcseg.study.scores import dice
 
 
 class Told:

@@ -13,8 +13,8 @@ from kcseg.page.figures import disagreement_figure, save_figure, segmentation_fi
 from kcseg.page.page import flat, write_report
 from kcseg.phantom.simulate import is_simulated
 from kcseg.prediction.predict import predict_files
-from kcseg.results.evaluation import Evaluation, evaluate, write_scores
 from kcseg.serving.runner import Ensemble
+from kcseg.study.evaluation import Evaluation, evaluate, write_scores
 from kcseg.training.fit import read_history
 from kcseg.training.run import Run
 

@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 
-from kcseg.results.preview import write_preview
+from kcseg.study.preview import write_preview
 
 
 def images(count, mean_hu, seed=0):

@@ -13,8 +13,8 @@ from kcseg.config import Config, EnsembleConfig
 from kcseg.dataset.batch import Batch
 from kcseg.image.window import window
 from kcseg.network.components import keep_largest_component
-from kcseg.results.scores import dice
-from kcseg.results.statistics import mean_interval
+from kcseg.study.scores import dice
+from kcseg.study.statistics import mean_interval
 from kcseg.training.run import Run
 
 _AT_ONCE = 8  # images through a network together

@@ -8,7 +8,7 @@ from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.files import read_json
 from kcseg.image.window import window
-from kcseg.results.held_out import held_out_soft_masks
+from kcseg.study.held_out import held_out_soft_masks
 from kcseg.training.run import Run, open_run
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kcseg.results.reproduction import (
+from kcseg.study.claims import (
     FAILS,
     HOLDS,
     NOT_SHOWN,
@@ -13,8 +13,8 @@ from kcseg.results.reproduction import (
     claims,
     counts_figure,
 )
-from kcseg.results.study import Scores
-from kcseg.training.starts import PRETRAINED, RANDOM
+from kcseg.study.comparison import PRETRAINED, RANDOM
+from kcseg.study.parts import Scores
 
 HARD = np.random.default_rng(0).uniform(0.7, 0.9, 100)
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from kcseg.dataset.batch import Batch
-from kcseg.results.audit import audit_run
-from kcseg.results.paper import choose_contradicted, choose_references, choose_results, paper_figures
 from kcseg.serving.runner import Ensemble
+from kcseg.study.audit import audit_run
+from kcseg.study.paper import choose_contradicted, choose_references, choose_results, paper_figures
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from kcseg.dataset.batch import Batch, read_batch, test_batches, training_batch
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers
 from kcseg.phantom.simulate import simulate_challenge
-from kcseg.results.evaluation import Evaluation
-from kcseg.results.run import counter, report_run, segment_test_batches
 from kcseg.serving.export import export_run
 from kcseg.serving.runner import Ensemble
+from kcseg.study.evaluation import Evaluation
+from kcseg.study.report import counter, report_run, segment_test_batches
 from kcseg.training.members import OnMemberStep, train_members
 from kcseg.training.run import Run, open_run, plan_members, remove_run
 

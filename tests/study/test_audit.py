@@ -6,8 +6,8 @@ from sklearn.metrics import log_loss
 from kcseg.dataset.batch import Batch, training_truth
 from kcseg.files import read_csv
 from kcseg.phantom.annotator import FAULTS, FaultRates
-from kcseg.results.audit import audit_run, rank_references, write_audit
-from kcseg.results.scores import dice
+from kcseg.study.audit import audit_run, rank_references, write_audit
+from kcseg.study.scores import dice
 
 
 @pytest.fixture

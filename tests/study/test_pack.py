@@ -6,8 +6,8 @@ import pytest
 from kcseg.config import PRESETS
 from kcseg.errors import InputError
 from kcseg.files import read_json, sha256, write, write_json
-from kcseg.results import pack
-from kcseg.results.pack import pack_run
+from kcseg.study import pack
+from kcseg.study.pack import pack_run
 from kcseg.training.run import Run, open_run
 
 

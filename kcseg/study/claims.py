@@ -11,11 +11,11 @@ from kcseg.config import Config, to_json
 from kcseg.files import write, write_json
 from kcseg.page.figures import save_figure
 from kcseg.page.page import Section, flat, to_markdown, write_sections
-from kcseg.results.audit import Audit
-from kcseg.results.starts import start_cells, start_rows, starts_sentence
-from kcseg.results.statistics import mean_interval
-from kcseg.results.study import Gain, Scores, gain, rows
-from kcseg.training.starts import History
+from kcseg.study.audit import Audit
+from kcseg.study.comparison import History
+from kcseg.study.comparison_report import start_cells, start_rows, starts_sentence
+from kcseg.study.parts import Gain, Scores, gain, rows
+from kcseg.study.statistics import mean_interval
 
 _TITLE = "The paper's study, reproduced"
 _INTRODUCTION = (

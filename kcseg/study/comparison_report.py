@@ -10,7 +10,7 @@ from kcseg.config import to_json
 from kcseg.files import write_csv
 from kcseg.page.figures import save_figure
 from kcseg.page.page import Section, write_sections
-from kcseg.training.starts import PRETRAINED, RANDOM, Comparison, History
+from kcseg.study.comparison import PRETRAINED, RANDOM, Comparison, History
 
 _COLOURS = {PRETRAINED: "#1f5fff", RANDOM: "#e0662b"}
 _SHARE = 0.95

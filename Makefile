@@ -7,7 +7,7 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	@if test -f runs/demo/report.html; then echo 'runs/demo/report.html is there; remove runs/demo to start anew'; \
-	else $(BIN)/kcseg-train --run runs/demo; fi
+	else $(BIN)/kcseg train --run runs/demo; fi
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest

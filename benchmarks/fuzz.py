@@ -44,7 +44,8 @@ import pydicom
 import urllib3
 from pydicom import uid
 
-from kcseg.config import QUICK, EnsembleConfig, NetworkConfig, PretrainingConfig, from_json, to_json
+from kcseg.config import QUICK, EnsembleConfig, NetworkConfig, PretrainingConfig
+from kcseg.config_json import from_json, to_json
 from kcseg.dataset.batch import stated_hu_offset
 from kcseg.dataset.coco import CocoPersons
 from kcseg.errors import InputError

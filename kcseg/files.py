@@ -245,11 +245,11 @@ def require_own(
         if read_json(settings) != facts:
             raise InputError(
                 f"{settings} says that the {what} there was started with other {differing}; "
-                "choose another folder with --run"
+                "choose another folder"
             )
     elif holds_others(settings.parent, *ours):
         held = f"holds files that are not a {what}" if ours else "is not empty"
-        raise InputError(f"{settings.parent} {held}; choose a new or empty folder with --run")
+        raise InputError(f"{settings.parent} {held}; choose a new or empty folder")
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_erosion
 
-from kcseg.config import Config, EnsembleConfig, NetworkConfig, SimulationConfig, TrainingConfig, to_json
+from kcseg.config import Config, EnsembleConfig, NetworkConfig, SimulationConfig, TrainingConfig
+from kcseg.config_json import to_json
 from kcseg.dataset.batch import Batch, training_batch
 from kcseg.files import sha256, write_json
 from kcseg.serving.export import export_run

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from kcseg.config import PAPER, PRESETS, QUICK, from_json, to_json
+from kcseg.config import PAPER, PRESETS, QUICK
+from kcseg.config_json import from_json, to_json
 from kcseg.errors import InputError
 
 
@@ -41,8 +42,8 @@ def test_an_unknown_key_names_the_nearest():
         ({"network": {"filters": "8"}}, r"'network\.filters' in here must be int, got '8'"),
         ({"network": {"filters": True}}, "must be int, got True"),
         ({"image": {"window_hu": [1]}}, r"'image\.window_hu'"),
-        ({"image": {"window_hu": [200, -150]}}, r"'image\.window_hu' in here cannot be \(200\.0, -150\.0\)"),
-        ({"training": {"loss": "focal"}}, r"'training\.loss' in here cannot be 'focal'"),
+        ({"image": {"window_hu": [200, -150]}}, r"here: 'image\.window_hu' cannot be \(200\.0, -150\.0\)"),
+        ({"training": {"loss": "focal"}}, r"here: 'training\.loss' cannot be 'focal'"),
         ({"training": {"batch_size": 0}}, r"'training\.batch_size'"),
         ({"ensemble": {"folds": 1}}, r"'ensemble\.folds'"),
         ({"ensemble": {"folds": 0, "full_members": 0}}, "leave no member"),

@@ -13,9 +13,11 @@ import kcseg
 
 PACKAGE = Path(kcseg.__file__).parent
 # from the ground up: a module imports from its own room and from those before it
-ROOMS = (
-    "errors files config processes ray image phantom dataset network training serving server page prediction study cli"
-).split()
+ROOMS = [
+    *("errors", "files", "config", "config_json", "processes", "progress", "ray"),
+    *("image", "phantom", "dataset", "network", "training", "serving", "server"),
+    *("page", "prediction", "study", "cli"),
+]
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))

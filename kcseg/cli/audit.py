@@ -30,9 +30,8 @@ def audit(run: Path, data: Path | None, out: Path | None, force: bool) -> None:
     if not force:
         refuse_overwrite(out)
     batch, truth, faults = read_audited(trained, data)
-    with progress_bars() as bars:
-        task = bars.add_task("segmenting", total=len(batch), note="")
-        found = audit_run(trained, batch, truth, faults, lambda: bars.advance(task))
+    with progress_bars() as tell:
+        found = audit_run(trained, batch, truth, faults, tell)
     page = write_audit(out, found, batch)
     table = Table("reference", "score", "Dice", "more, mm²", "less, mm²")
     for row in found.findings[:_SHOWN]:

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import click
 from rich.markup import escape
-from rich.progress import Progress
 
-from kcseg.cli.console import console, progress_bars, quiet_import, stage_bars
+from kcseg.cli.console import console, progress_bars, quiet_import
 from kcseg.cli.settings import coco_option, config_option, data_option, preset_option, read_settings
-from kcseg.config import Config
 from kcseg.dataset.batch import training_batch
 from kcseg.errors import InputError
 from kcseg.phantom.simulate import simulate_challenge
@@ -48,34 +46,21 @@ def compare_pretraining(
     config = read_settings(preset, config_path)
     with quiet_import():
         from kcseg.study import comparison_report as results
-        from kcseg.study.comparison import Comparison, compare_starts
-        from kcseg.training.pretrain import pretrained_weights
+        from kcseg.study.comparison import Comparison, compare
+        from kcseg.study.pretraining import pretrained_weights
 
     comparison = Comparison(config, seeds=seeds, steps=steps, every=every)
     if pretrained:
         origin = f"given as {pretrained.name}"
     else:
         origin = f"pre-trained on {coco.name}" if coco else "pre-trained on simulated persons"
-    with progress_bars() as bars:
-        show = stage_bars(bars)
+    with progress_bars() as tell:
         if data is None:
             data = folder / "challenge"
-            _simulate_challenge(data, config, bars)
+            simulate_challenge(data, replace(config.simulation, test=0), tell=tell, workers=2)
         batch = training_batch(data)
-        weights = pretrained or pretrained_weights(folder, coco, config, show)
-        done: dict[str, int] = {}
-
-        def on_step(name: str, step: int, total: int) -> None:
-            done[name] = step
-            show("training", sum(done.values()), 2 * seeds * comparison.taken, name)
-
-        histories = compare_starts(folder, batch, weights, comparison, on_step)
-    page = results.report_starts(folder, comparison, histories, origin)
-    console.print(results.starts_sentence(results.start_rows(histories)), soft_wrap=True)
+        weights = pretrained or pretrained_weights(folder, coco, config, tell)
+        histories = compare(folder, batch, weights, comparison, tell)
+    page = results.report_comparison(folder, comparison, histories, origin)
+    console.print(results.comparison_sentence(results.comparison_rows(histories)), soft_wrap=True)
     console.print(f"Look at {escape(str(page))}", soft_wrap=True)
-
-
-def _simulate_challenge(folder: Path, config: Config, bars: Progress) -> None:
-    sizes = replace(config.simulation, test=0)
-    task = bars.add_task("simulating", total=sum(sizes.train), note="")
-    simulate_challenge(folder, sizes, progress=lambda: bars.advance(task), workers=2)

@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,8 +20,10 @@ from rich.progress import (
 )
 
 from kcseg.errors import InputError
+from kcseg.progress import Tell
 
 console = Console(highlight=False)
+_MOST_BARS = 12
 
 
 class _ClearErrors(click.Command):
@@ -48,9 +50,10 @@ class ClearErrorsCommand(_ClearErrors):
     """A command with clear errors that also stands outside the group."""
 
 
-def progress_bars() -> Progress:
-    """Bars with count, elapsed time and time left."""
-    return Progress(
+@contextmanager
+def progress_bars() -> Iterator[Tell]:
+    """Yield what draws a bar for each stage it is told of, with count, elapsed time, time left and note."""
+    columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -58,20 +61,23 @@ def progress_bars() -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=console,
     )
-
-
-def stage_bars(bars: Progress) -> Callable[..., None]:
-    """Return what draws a bar for each stage it is told of: its name, how much is done, of how much, and a note."""
     tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=console) as bars:
 
-    def show(stage: str, done: int, total: int, note: str = "") -> None:
-        if stage not in tasks:
-            tasks[stage] = bars.add_task(stage, note="")
-        bars.update(tasks[stage], completed=done, total=total, note=note)
+        def show(stage: str, done: int, total: int, note: str = "") -> None:
+            if stage not in tasks:
+                _make_room(bars)
+                tasks[stage] = bars.add_task(stage, note="")
+            bars.update(tasks[stage], completed=done, total=total, note=note)
 
-    return show
+        yield show
+
+
+def _make_room(bars: Progress) -> None:
+    """Take the oldest finished bar away where the screen would fill with them."""
+    if len(bars.tasks) >= _MOST_BARS and (ended := [task for task in bars.tasks if task.finished]):
+        bars.remove_task(ended[0].id)
 
 
 @contextmanager

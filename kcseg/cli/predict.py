@@ -62,9 +62,8 @@ def predict(
 
             folder = Path(model) if model else None
             run = partial(predict_files, Ensemble.connect(served) if served else Ensemble.load(folder))
-    with joined(cluster) if cluster else nullcontext(), progress_bars() as bars:
-        task = bars.add_task("segmenting", total=len(images), note="")
-        rows = run(images, out, hu_offset=hu_offset, force=force, on_image=lambda: bars.advance(task))
+    with joined(cluster) if cluster else nullcontext(), progress_bars() as tell:
+        rows = run(images, out, hu_offset=hu_offset, force=force, tell=tell)
     table = Table(Column("image", overflow="fold"), "cortex, mm²", "probability", "disagreement", "note")
     for row in rows:
         table.add_row(

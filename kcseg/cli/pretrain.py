@@ -17,7 +17,7 @@ from kcseg.cli.settings import config_option, preset_option, read_settings
     "--run", "folder", type=click.Path(path_type=Path), required=True, help="Folder for the weights."
 )
 def pretrain(coco: Path, preset: str, config_path: Path | None, folder: Path) -> None:
-    """Train the network on COCO persons, for kcseg-train --pretrained.
+    """Train the network on COCO persons, for kcseg train --pretrained.
 
     Preset and configuration have to be those of the training that starts from the weights. Interrupted, the same
     command goes on and ends with the same weights.
@@ -27,16 +27,8 @@ def pretrain(coco: Path, preset: str, config_path: Path | None, folder: Path) ->
         from kcseg.study.pretraining import report_pretraining
         from kcseg.training import pretrain as training
 
-    with progress_bars() as bars:
-        task = bars.add_task("pre-training", note="")
-        train, validation = training.pretrain(
-            folder,
-            coco,
-            config,
-            on_step=lambda done, total, best: bars.update(
-                task, completed=done, total=total, note=f"best Dice {best:.3f}" if best else ""
-            ),
-        )
+    with progress_bars() as tell:
+        train, validation = training.pretrain(folder, coco, config, tell=tell)
     for name, split in (("training", train), ("validation", validation)):
         for reason, count in split.skipped.items():
             if count:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from kcseg.cli.console import console, progress_bars, quiet_import, stage_bars
+from kcseg.cli.console import console, progress_bars, quiet_import
 from kcseg.cli.settings import coco_option, config_option, data_option, preset_option, read_settings
 
 
@@ -39,7 +39,7 @@ def reproduce(
         from kcseg.study.reproduce import reproduce as run_study
 
     study = Study(config, data=data, coco=coco, seeds=seeds, steps=steps, created=date.today())
-    with progress_bars() as bars:
-        page = run_study(folder, study, stage_bars(bars))
+    with progress_bars() as tell:
+        page = run_study(folder, study, tell)
     console.print(f"Look at {escape(str(page))}", soft_wrap=True)
     console.print(f"The same as Markdown: {escape(str(folder / 'reproduction.md'))}", soft_wrap=True)

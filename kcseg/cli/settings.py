@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from kcseg.config import PRESETS, Config, from_json
+from kcseg.config import PRESETS, Config
+from kcseg.config_json import from_json
 from kcseg.files import read_json
 
 preset_option = click.option("--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True)

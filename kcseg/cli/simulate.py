@@ -50,9 +50,8 @@ def simulate(
     """
     real_hu = _read_real(real)
     sizes = SimulationConfig(train=train or SimulationConfig().train, test=test, seed=seed)
-    with progress_bars() as bars:
-        task = bars.add_task("simulating", total=sum(sizes.train) + sizes.test, note="")
-        simulate_challenge(folder, sizes, progress=lambda: bars.advance(task), workers=workers)
+    with progress_bars() as tell:
+        simulate_challenge(folder, sizes, tell=tell, workers=workers)
     console.print(f"Simulated {sum(sizes.train)} training and {sizes.test} test images in {folder}")
     if preview or real:
         shown = list(list_images(folder / "train-1").values())[:_SHOWN]

@@ -1,4 +1,4 @@
-"""kcseg-train: the whole challenge in one command."""
+"""kcseg train: the whole challenge in one command."""
 
 from contextlib import nullcontext
 from datetime import date
@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
-from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import, stage_bars
+from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
 from kcseg.cli.settings import config_option, data_option, preset_option, read_settings
 from kcseg.ray import joined
 
@@ -51,7 +50,7 @@ def train(
         from kcseg.training.members import train_members
         from kcseg.training.on_ray import train_members_on_ray
 
-    with joined(cluster) if cluster else nullcontext(), progress_bars() as bars:
+    with joined(cluster) if cluster else nullcontext(), progress_bars() as tell:
         evaluation = run_challenge(
             folder,
             config,
@@ -60,7 +59,7 @@ def train(
             pretrained=pretrained,
             force=force,
             created=date.today(),
-            watcher=ProgressWatcher(bars, members or config.member_numbers),
+            tell=tell,
             train=train_members_on_ray if cluster else train_members,
         )
     if evaluation:
@@ -72,30 +71,3 @@ def train(
         console.print(table)
     if not members:
         console.print(f"Look at {escape(str(folder / 'report.html'))}", soft_wrap=True)
-
-
-class ProgressWatcher:
-    """Draws a bar for the simulation, for each member, for all of them, and for the scoring."""
-
-    def __init__(self, bars: Progress, members: "range | tuple[int, ...]"):
-        self._show = stage_bars(bars)
-        self._shares = dict.fromkeys(members, 0.0)  # of each member's steps, as their totals may differ
-
-    def simulated(self, done: int, total: int) -> None:
-        """Advance the simulation's bar."""
-        self._show("simulating", done, total)
-
-    def trained(self, member: int, done: int, total: int, best_dice: float) -> None:
-        """Advance the member's bar and the overall one."""
-        self._shares[member] = done / total
-        percent = 100 * len(self._shares)
-        self._show("all members", round(100 * sum(self._shares.values())), percent)
-        self._show(f"member {member}", done, total, f"best Dice {best_dice:.3f}" if best_dice else "")
-
-    def segmented(self, done: int, total: int) -> None:
-        """Advance the bar of the segmentation."""
-        self._show("segmenting", done, total)
-
-    def scored(self, done: int, total: int) -> None:
-        """Advance the scoring's bar."""
-        self._show("scoring", done, total)

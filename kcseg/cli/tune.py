@@ -1,18 +1,16 @@
-"""kcseg-tune: better settings, by Bayesian search."""
+"""kcseg tune: better settings, by Bayesian search."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.markup import escape
-from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
 from kcseg.cli.settings import config_option, data_option, preset_option, read_settings
-from kcseg.config import from_json
+from kcseg.config_json import from_json
 from kcseg.dataset.batch import training_batch
 from kcseg.errors import InputError
 from kcseg.phantom.simulate import simulate_challenge
@@ -57,7 +55,7 @@ def tune(
 ) -> None:
     """Search for better settings: network, loss, learning rate, batch size and strength of the augmentation.
 
-    best.json in the folder is what kcseg-train --config takes. Interrupted, the same command goes on; with more
+    best.json in the folder is what kcseg train --config takes. Interrupted, the same command goes on; with more
     --trials, it continues a finished search.
 
     Several machines that share the folder share the work: start one with KERASTUNER_TUNER_ID=chief and each other with
@@ -86,20 +84,12 @@ def tune(
         budget=Budget(max_parameters, max_ms_per_image),
         random=random,
     )
-    with progress_bars() as bars:
-        watcher = _Watcher(bars)
+    with progress_bars() as tell:
         if data is None:
-            sizes = replace(config.simulation, test=0)
-            simulate_challenge(
-                folder / "challenge", sizes, progress=watcher.simulating(sum(sizes.train)), workers=2
-            )
+            data = folder / "challenge"
+            simulate_challenge(data, replace(config.simulation, test=0), tell=tell, workers=2)
         results = training.tune(
-            folder,
-            training_batch(data or folder / "challenge"),
-            search,
-            post=post,
-            timeout_s=60 * timeout,
-            watcher=watcher,
+            folder, training_batch(data), search, post=post, timeout_s=60 * timeout, tell=tell
         )
     if post.is_worker:
         console.print("All trials have ended; the chief writes the report")
@@ -115,35 +105,3 @@ def tune(
     console.print(table)
     console.print(f"Settings in {escape(str(folder / 'best.json'))}", soft_wrap=True)
     console.print(f"Look at {escape(str(page))}", soft_wrap=True)
-
-
-class _Watcher:
-    """Draws a bar for the simulation, for all trials and for the one at hand."""
-
-    def __init__(self, bars: Progress):
-        self._bars = bars
-        self._tasks: dict[str, TaskID] = {}
-        self._trial = ""
-
-    def simulating(self, total: int) -> Callable[[], None]:
-        """Return what advances the simulation's bar by one."""
-        self._show("simulating", 0, total)
-        return lambda: self._bars.advance(self._tasks["simulating"])
-
-    def trials(self, done: int, total: int, best_dice: float) -> None:
-        """Advance the bar of all trials."""
-        self._show("trials", done, total, best_dice)
-
-    def step(self, trial: str, done: int, total: int, best_dice: float) -> None:
-        """Advance the bar of the trial at hand."""
-        if trial != self._trial:
-            self._trial = trial
-            if "trial" in self._tasks:
-                self._bars.remove_task(self._tasks.pop("trial"))
-        self._show("trial", done, total, best_dice, f"trial {trial}")
-
-    def _show(self, key: str, done: int, total: int, best_dice: float = 0.0, name: str = "") -> None:
-        if key not in self._tasks:
-            self._tasks[key] = self._bars.add_task(name or key, note="")
-        note = f"best Dice {best_dice:.3f}" if best_dice else ""
-        self._bars.update(self._tasks[key], completed=done, total=total, note=note)

@@ -51,7 +51,7 @@ def overlay_figure(
     return _columns_figure(columns, titles)
 
 
-def comparison_figure(
+def reference_figure(
     images_hu: Sequence[np.ndarray],
     masks: Sequence[np.ndarray],
     references: Sequence[np.ndarray],

@@ -29,7 +29,7 @@ class Section:
 def write_sections(path: Path, title: str, sections: Sequence[Section]) -> None:
     """Write a page of sections as one HTML file that carries its figures."""
     carried = [replace(section, figures=_carried(section.figures)) for section in sections]
-    _render(path, "sections.html", title=title, sections=carried)
+    write_page(path, "sections.html", title=title, sections=carried)
 
 
 def to_markdown(title: str, sections: Sequence[Section], *, beside: Path) -> str:
@@ -55,53 +55,12 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return level
 
 
-def write_report(
-    path: Path,
-    *,
-    title: str,
-    facts: Mapping[str, str],
-    scores: Sequence[Mapping[str, Any]],
-    members: Sequence[Mapping[str, Any]],
-    figures: Sequence[tuple[Path, str]],
-    config: Mapping[str, object],
-) -> None:
-    """Write the page of a run as one HTML file that carries its figures: (PNG file, caption) each."""
-    _render(
-        path,
-        "run.html",
-        title=title,
-        facts=facts,
-        scores=scores,
-        members=members,
-        figures=_carried(figures),
-        config=config,
-    )
-
-
-def write_predictions_page(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write the page beside `overlays/` that shows every prediction, those a person should look at first."""
-    _render(path, "predictions.html", rows=sorted(rows, key=lambda row: row["note"] == ""))
-
-
-def write_preview_page(path: Path, **values: Any) -> None:
-    """Write the page of simulated and real crops from what `write_preview` gathers."""
-    _render(path, "preview.html", **values)
-
-
-def write_tuning_page(path: Path, *, figures: Sequence[tuple[Path, str]], **values: Any) -> None:
-    """Write the page of a search, which carries its figures: (PNG file, caption) each."""
-    _render(path, "tuning.html", figures=_carried(figures), **values)
-
-
-def write_audit_page(path: Path, *, figures: Sequence[tuple[Path, str]], **values: Any) -> None:
-    """Write the page of an audit from what `write_audit` gathers; it carries its figures: (PNG file, caption) each."""
-    _render(path, "audit.html", figures=_carried(figures), **values)
+def write_page(path: Path, template: str, *, figures: Sequence[tuple[Path, str]] = (), **values: Any) -> None:
+    """Write a page from a template as one HTML file that carries its figures: (PNG file, caption) each."""
+    page = _TEMPLATES.get_template(template)
+    write(path, page.render(version=kcseg.__version__, figures=_carried(figures), **values))
 
 
 def _carried(figures: Sequence[tuple[Path, str]]) -> list[tuple[str, str]]:
     """Return figures as a page carries them: base64 of the PNG file, and the caption."""
     return [(base64.b64encode(file.read_bytes()).decode(), caption) for file, caption in figures]
-
-
-def _render(path: Path, template: str, **values: Any) -> None:
-    write(path, _TEMPLATES.get_template(template).render(version=kcseg.__version__, **values))

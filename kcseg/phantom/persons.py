@@ -13,6 +13,7 @@ import skimage.measure
 from kcseg.errors import InputError
 from kcseg.files import holds_others, locked, read_json, remove_leftovers, write, write_json
 from kcseg.phantom.fields import smooth_field
+from kcseg.progress import Tell, counted, silent
 
 _HEIGHT, _WIDTH = 240, 320
 _PERSON = {"id": 1, "name": "person"}
@@ -26,7 +27,7 @@ def simulate_persons(
     train: int,
     val: int,
     seed: int = 2018,
-    progress: Callable[[], None] = lambda: None,
+    tell: Tell = silent,
 ) -> None:
     """Write JPEG images (240 x 320) and `annotations/instances_{train,val}2017.json` as COCO has them.
 
@@ -39,7 +40,7 @@ def simulate_persons(
         train: images of the training split.
         val: images of the validation split.
         seed: of all that is drawn.
-        progress: called after each image.
+        tell: told of every image.
 
     Raises:
         InputError: the folder holds something else.
@@ -57,6 +58,7 @@ def simulate_persons(
             return
         for name in (".", "annotations", *(f"{split}2017" for split in counts)):
             remove_leftovers(folder / name)
+        one_more = counted(tell, "simulating persons", sum(counts.values()))
         for place, (split, count) in enumerate(counts.items()):
             images = folder / f"{split}2017"
             entries = []
@@ -66,7 +68,7 @@ def simulate_persons(
                 jpeg = PIL.Image.fromarray(picture)
                 write(images / name, partial(jpeg.save, format="JPEG", quality=85))
                 entries.append((name, masks))
-                progress()
+                one_more()
             write_json(folder / "annotations" / f"instances_{split}2017.json", _instances(entries))
         write_json(folder / _COMPLETE, facts)
 

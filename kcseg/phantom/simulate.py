@@ -18,6 +18,7 @@ from kcseg.image.listing import refuse_link_out
 from kcseg.phantom.annotator import FaultRates, annotate
 from kcseg.phantom.case import draw_case
 from kcseg.processes import end_with_parent
+from kcseg.progress import Tell, counted, silent
 
 _STARTED, _COMPLETE = "simulation-started.json", "simulation.json"
 
@@ -35,7 +36,7 @@ def simulate_challenge(
     folder: Path,
     config: SimulationConfig,
     *,
-    progress: Callable[[], None] = lambda: None,
+    tell: Tell = silent,
     workers: int = 1,
 ) -> None:
     """Write `<batch>/{images,masks,truth}/<id>.npy` for all batches, and `simulation.json` when all are complete.
@@ -47,7 +48,7 @@ def simulate_challenge(
     Args:
         folder: the challenge folder.
         config: number of cases per batch, and the seed.
-        progress: called after each case.
+        tell: told of every case.
         workers: processes that share the work.
 
     Raises:
@@ -62,7 +63,7 @@ def simulate_challenge(
         _require_free(folder, facts)
         remove_leftovers(folder)
         write_json(folder / _STARTED, facts)
-        cases = _write_cases(list(_tasks(folder, config)), progress, workers)
+        cases = _write_cases(list(_tasks(folder, config)), tell, workers)
         write_json(folder / _STARTED, {**facts, "cases": cases})
         rename(folder / _STARTED, folder / _COMPLETE)
 
@@ -104,16 +105,16 @@ def _tasks(folder: Path, config: SimulationConfig) -> Iterator[_Task]:
             yield _Task(folder / name, f"{number:04}", (config.seed, place, number))
 
 
-def _write_cases(tasks: list[_Task], progress: Callable[[], None], workers: int) -> dict[str, dict[str, Any]]:
+def _write_cases(tasks: list[_Task], tell: Tell, workers: int) -> dict[str, dict[str, Any]]:
     """Write all cases and return what is worth knowing about each, by batch and id."""
     for batch in {task.folder for task in tasks}:
         for kind in ("images", "masks", "truth"):
             remove_leftovers(batch / kind)
-    cases = {}
+    cases, one_more = {}, counted(tell, "simulating", len(tasks))
     with _mapper(workers) as run:
         for task, case in zip(tasks, run(_write_case, tasks), strict=True):
             cases[f"{task.folder.name}/{task.id}"] = case
-            progress()
+            one_more()
     return cases
 
 

@@ -1,7 +1,7 @@
 """Masks, overlays and a table for many images, shared out over a Ray cluster."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from kcseg.errors import InputError
 from kcseg.prediction.predict import Prediction, clear_results, parts, predict_part, write_table
+from kcseg.progress import Tell, counted, silent
 from kcseg.ray import worker_share
 from kcseg.serving.local import find_model
 from kcseg.serving.runner import Ensemble
@@ -21,7 +22,7 @@ def predict_files_on_ray(
     *,
     hu_offset: int | None = None,
     force: bool = False,
-    on_image: Callable[[], None] = lambda: None,
+    tell: Tell = silent,
 ) -> list[Prediction]:
     """Do as `predict_files`, with a copy of the model on every node of the cluster that was `joined`.
 
@@ -53,6 +54,7 @@ def predict_files_on_ray(
         num_gpus=share.num_gpus,
     )
     rows: dict[str, Prediction] = {}
+    one_more = counted(tell, "segmenting", len(images))
     for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
         for row in table.to_pylist():
             refused = row.pop("refused")
@@ -61,9 +63,9 @@ def predict_files_on_ray(
             rows[row["id"]] = Prediction(**row)
             if not (out / "masks" / f"{row['id']}.png").is_file():
                 raise InputError(
-                    f"a node wrote its masks to another {out}; choose a disk all share with --out"
+                    f"a node wrote its masks to another {out}; choose a folder on a disk that all nodes share"
                 )
-            on_image()
+            one_more()
     ordered = [rows[name] for name in images]
     write_table(out, ordered)
     return ordered

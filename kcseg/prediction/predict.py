@@ -1,6 +1,6 @@
 """Masks, overlays and a table for images without a reference."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,7 +13,8 @@ from kcseg.files import atomic_path, remove, remove_leftovers, write_csv
 from kcseg.image.formats import read_image, write_mask
 from kcseg.image.image import Image, Spacing, resample, to_shape
 from kcseg.page.figures import overlay
-from kcseg.page.page import write_predictions_page
+from kcseg.page.page import write_page
+from kcseg.progress import Tell, counted, silent
 from kcseg.serving.runner import Ensemble, Segmentation
 
 # Our choice, from the simulated challenge: below these a person should look before the mask is used.
@@ -47,7 +48,7 @@ def predict_files(
     *,
     hu_offset: int | None = None,
     force: bool = False,
-    on_image: Callable[[], None] = lambda: None,
+    tell: Tell = silent,
 ) -> list[Prediction]:
     """Segment image files and write `masks/<id>.png`, `overlays/<id>.png`, `table.csv` and `index.html` to `out`.
 
@@ -58,11 +59,11 @@ def predict_files(
         InputError: a file that cannot be used, or results in `out` without `force`.
     """
     clear_results(images, out, hu_offset=hu_offset, force=force)
-    rows = []
+    rows, one_more = [], counted(tell, "segmenting", len(images))
     for part in parts(images):
         for row in predict_part(ensemble, part, out, hu_offset=hu_offset):
             rows.append(row)
-            on_image()
+            one_more()
     write_table(out, rows)
     return rows
 
@@ -114,7 +115,7 @@ def write_table(out: Path, rows: Sequence[Prediction]) -> None:
     """Write `table.csv` and the page `index.html` to `out`, a row an image."""
     table = [asdict(row) for row in rows]
     write_csv(out / "table.csv", table)
-    write_predictions_page(out / "index.html", table)
+    write_page(out / "index.html", "predictions.html", rows=sorted(table, key=lambda row: row["note"] == ""))
 
 
 def _describe(name: str, found: Segmentation, spacing_mm: Spacing) -> Prediction:
@@ -152,6 +153,4 @@ def _write_overlay(path: Path, image: Image, mask: np.ndarray) -> None:
 def _refuse_overwrite(out: Path) -> None:
     for name in _RESULTS:
         if (out / name).exists():
-            raise InputError(
-                f"{out / name} exists; choose another folder with --out, or --force to write over it"
-            )
+            raise InputError(f"{out / name} exists; choose another folder, or replace it with 'force'")

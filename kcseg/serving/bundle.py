@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 import kcseg
-from kcseg.config import Config, from_json, to_json
+from kcseg.config import Config
+from kcseg.config_json import from_json, to_json
 from kcseg.errors import InputError, reason_of
 from kcseg.files import is_file, read_bytes, read_json, sha256, write, write_json
 from kcseg.network.unet import build_unet

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 import keras
 
 import kcseg
-from kcseg.config import Config, ExportConfig, to_json
+from kcseg.config import Config, ExportConfig
+from kcseg.config_json import to_json
 from kcseg.serving.graph import EnsembleGraph
 
 MODEL = "renal cortex segmentation in coronal CT: U-Nets, largest component of each, median"

@@ -1,6 +1,6 @@
 """The audit of the references: those that networks which never saw them contradict most come first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from scipy.stats import spearmanr
 from kcseg.dataset.batch import Batch, training_batch, training_truth
 from kcseg.errors import InputError
 from kcseg.files import is_folder, remove, write_csv
-from kcseg.page.figures import comparison_figure, save_figure, scores_figure
-from kcseg.page.page import write_audit_page
+from kcseg.page.figures import reference_figure, save_figure, scores_figure
+from kcseg.page.page import write_page
 from kcseg.phantom.annotator import FAULTS
 from kcseg.phantom.simulate import planted_faults
+from kcseg.progress import Tell, silent
 from kcseg.study.held_out import held_out_soft_masks
 from kcseg.study.scores import dice
 from kcseg.study.statistics import mean_interval, roc_auc
@@ -119,7 +120,7 @@ def audit_run(
     batch: Batch,
     truth: Sequence[np.ndarray] | None = None,
     faults: Sequence[tuple[str, ...]] | None = None,
-    on_image: Callable[[], None] = lambda: None,
+    tell: Tell = silent,
 ) -> Audit:
     """Rank the references of a run's training images by how much the networks that held them out contradict them.
 
@@ -128,12 +129,12 @@ def audit_run(
         batch: its training images.
         truth: exact masks, bool (height, width), in the order of the batch; only to say how well the audit did.
         faults: planted in each reference, in that order; only for that, too.
-        on_image: called after each image.
+        tell: told of every image.
 
     Raises:
         InputError: other images than the run's, or fold members that are missing.
     """
-    soft_masks = held_out_soft_masks(run, batch, on_image)
+    soft_masks = held_out_soft_masks(run, batch, tell)
     threshold = run.config.ensemble.mask_threshold
     predictions = tuple(soft_mask > threshold for soft_mask in soft_masks)
     findings = rank_references(batch, soft_masks, truth, faults, threshold=threshold)
@@ -188,7 +189,7 @@ def read_audited(
     challenge = run.challenge(data)
     if not is_folder(challenge):
         raise InputError(
-            f"there are no training images in {challenge}; name the challenge folder of the run with --data"
+            f"there are no training images in {challenge}; name the challenge folder of its training"
         )
     batch = training_batch(challenge)
     return batch, training_truth(challenge), planted_faults(challenge, batch.ids)
@@ -202,9 +203,7 @@ def refuse_overwrite(out: Path) -> None:
     """
     for name in _RESULTS:
         if (out / name).exists():
-            raise InputError(
-                f"{out / name} exists; choose another folder with --out, or --force to write over it"
-            )
+            raise InputError(f"{out / name} exists; choose another folder, or replace it with 'force'")
 
 
 def write_audit(out: Path, audit: Audit, batch: Batch) -> Path:
@@ -218,8 +217,9 @@ def write_audit(out: Path, audit: Audit, batch: Batch) -> Path:
     shown = audit.findings[:_SHOWN]
     save_figure(worst, figure_of(shown, audit, batch))
     save_figure(scores, scores_figure(*_by_fault(audit.findings)))
-    write_audit_page(
+    write_page(
         out / "index.html",
+        "audit.html",
         findings=audit.findings,
         faults_found=audit.faults_found,
         against_truth=audit.against_truth,
@@ -239,7 +239,7 @@ def figure_of(findings: Sequence[Finding], audit: Audit, batch: Batch) -> Figure
     """Draw findings as the paper's figure 6: prediction (blue), reference (red), both (pink)."""
     assert batch.masks is not None
     places = [batch.ids.index(finding.id) for finding in findings]
-    return comparison_figure(
+    return reference_figure(
         [batch.images[place] for place in places],
         [audit.predictions[place] for place in places],
         [batch.masks[place] for place in places],

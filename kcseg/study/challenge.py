@@ -1,47 +1,24 @@
 """The main job: train the members, export the ensemble, segment the test batch, score it and show it."""
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from datetime import date
 from pathlib import Path
-from typing import Protocol
 
-from kcseg.config import Config, SimulationConfig
+from kcseg.config import Config
 from kcseg.dataset.batch import Batch, read_batch, test_batches, training_batch
 from kcseg.errors import InputError
-from kcseg.files import locked, remove_leftovers
-from kcseg.phantom.simulate import simulate_challenge
+from kcseg.files import locked, remove, remove_leftovers
+from kcseg.phantom.simulate import is_simulated, simulate_challenge
+from kcseg.progress import Tell, silent
 from kcseg.serving.export import export_run
 from kcseg.serving.runner import Ensemble
 from kcseg.study.evaluation import Evaluation
-from kcseg.study.report import counter, report_run, segment_test_batches
-from kcseg.training.members import OnMemberStep, train_members
-from kcseg.training.run import Run, open_run, plan_members, remove_run
+from kcseg.study.report import report_run, segment_test_batches
+from kcseg.training.members import train_members
+from kcseg.training.run import PRETRAINED_NAME, Run, load_run, open_run, plan_members
 
-Trainer = Callable[[Run, Batch, Sequence[int], OnMemberStep], None]
-
-
-class Watcher(Protocol):
-    """Whoever wants to see how far the job is."""
-
-    def simulated(self, done: int, total: int) -> None:
-        """A simulated case was written."""
-
-    def trained(self, member: int, done: int, total: int, best_dice: float) -> None:
-        """A member took a training step; `total` is what it takes at most."""
-
-    def segmented(self, done: int, total: int) -> None:
-        """A test image was segmented."""
-
-    def scored(self, done: int, total: int) -> None:
-        """A test image was scored, each member by itself."""
-
-
-class _Unwatched:
-    def simulated(self, done: int, total: int) -> None: ...
-    def trained(self, member: int, done: int, total: int, best_dice: float) -> None: ...
-    def segmented(self, done: int, total: int) -> None: ...
-    def scored(self, done: int, total: int) -> None: ...
+Trainer = Callable[[Run, Batch, Sequence[int], Tell], None]
 
 
 def run_challenge(
@@ -53,7 +30,7 @@ def run_challenge(
     pretrained: Path | None = None,
     force: bool = False,
     created: date | None = None,
-    watcher: Watcher | None = None,
+    tell: Tell = silent,
     train: Trainer = train_members,
 ) -> Evaluation | None:
     """Do the whole challenge in a run folder, or go on where an earlier call was cut off.
@@ -66,7 +43,7 @@ def run_challenge(
         members: train these alone and stop there, so that several machines can share a run.
         force: replace an earlier run.
         created: the day to state in the export's manifest.
-        watcher: is told of the progress.
+        tell: told of the images simulated, training steps, and images segmented and scored.
         train: trains the members: here one after the other, or `train_members_on_ray`.
 
     Returns:
@@ -75,28 +52,27 @@ def run_challenge(
     Raises:
         InputError: unusable data, a run that is finished or was started otherwise.
     """
-    watcher = watcher or _Unwatched()
     if force and members:
-        raise InputError(
-            "--force replaces the whole run; leave out --member, or choose another folder with --run"
-        )
+        raise InputError("only a whole run can be replaced; name no members, or choose another folder")
     # unusable data are refused before anything is written
     batch = _read_challenge(data, config) if data else None
     with locked(folder) if not members else nullcontext():
         if force:
             remove_run(folder, keep_challenge=data is not None)
-        challenge = data or _simulate(folder / "challenge", config.simulation, watcher)
+        challenge = data or folder / "challenge"
+        if data is None:
+            simulate_challenge(challenge, config.simulation, tell=tell, workers=2)
         batch = batch or training_batch(challenge)
         run = open_run(folder, batch, config, pretrained)
-        train(run, batch, sorted(members) or config.member_numbers, watcher.trained)
+        train(run, batch, sorted(members) or config.member_numbers, tell)
         if members:
             return None
         for place in (folder, folder / "figures", run.export_folder):
             remove_leftovers(place)
         export_run(run, created=created)
         ensemble = Ensemble.load(run.folder)
-        segment_test_batches(run, ensemble, challenge, watcher.segmented)
-        return report_run(run, ensemble, challenge, watcher.scored)
+        segment_test_batches(run, ensemble, challenge, tell)
+        return report_run(run, ensemble, challenge, tell)
 
 
 def _read_challenge(data: Path, config: Config) -> Batch:
@@ -108,8 +84,26 @@ def _read_challenge(data: Path, config: Config) -> Batch:
     return batch
 
 
-def _simulate(folder: Path, sizes: SimulationConfig, watcher: Watcher) -> Path:
-    """Simulate a challenge into `folder`, where that has not been done, and return it."""
-    progress = counter(sum(sizes.train) + sizes.test, watcher.simulated)
-    simulate_challenge(folder, sizes, progress=progress, workers=2)
-    return folder
+def remove_run(folder: Path, *, keep_challenge: bool) -> None:
+    """Remove the run in a folder with what kcseg wrote for it, and nothing else.
+
+    The challenge simulated inside the folder goes, too, unless `keep_challenge`.
+
+    Raises:
+        InputError: the folder's config.json is not a run's, or another process is training a member.
+    """
+    if (folder / "config.json").exists():
+        run = load_run(folder)
+        members = [run.member_folder(number) for number in run.config.member_numbers]
+        with ExitStack() as held:
+            for member in filter(Path.exists, members):
+                held.enter_context(locked(member))
+            # the report first: without it the run no longer counts as finished, whatever else is left
+            for name in ("report.html", "scores.csv", "figures", "predictions", "audit", "export"):
+                remove(folder / name)
+            for member in members:
+                remove(member)
+            for name in ("config.json", "folds.json", "data.json", PRETRAINED_NAME):
+                remove(folder / name)
+    if not keep_challenge and is_simulated(folder / "challenge"):
+        remove(folder / "challenge")

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from kcseg.config import Config, to_json
+from kcseg.config import Config
+from kcseg.config_json import to_json
 from kcseg.files import write, write_json
 from kcseg.page.figures import save_figure
 from kcseg.page.page import Section, flat, to_markdown, write_sections
 from kcseg.study.audit import Audit
 from kcseg.study.comparison import History
-from kcseg.study.comparison_report import start_cells, start_rows, starts_sentence
+from kcseg.study.comparison_report import comparison_cells, comparison_rows, comparison_sentence
 from kcseg.study.parts import Gain, Scores, gain, rows
 from kcseg.study.statistics import mean_interval
 
@@ -126,7 +127,7 @@ def claims(findings: Findings, starts: Mapping[str, Sequence[History]]) -> list[
             f"{_signed(start.reference, start.reference_interval)} (median of the fold members)",
             _unchanged(start.reference_interval),
         ),
-        *_claims_of_starts(start_rows(starts)),
+        *_claims_of_comparison(comparison_rows(starts)),
         Claim(
             "Networks disagree on the inner part of the columns and on the outermost rim.",
             f"{near:.0%} of the fold members' disagreement lies within 2 px of the reference's edge, which is "
@@ -142,8 +143,8 @@ def claims(findings: Findings, starts: Mapping[str, Sequence[History]]) -> list[
     ]
 
 
-def _claims_of_starts(seeds: Sequence[Mapping[str, float]]) -> list[Claim]:
-    """Hold what the paper says of pre-training against the rows of `start_rows`."""
+def _claims_of_comparison(seeds: Sequence[Mapping[str, float]]) -> list[Claim]:
+    """Hold what the paper says of pre-training against the rows of `comparison_rows`."""
     sooner = np.array([row["steps_random"] - row["steps_pretrained"] for row in seeds])
     spread = [np.std([row[f"final_dice_{name}"] for row in seeds]) for name in ("pretrained", "random")]
     if np.isfinite(sooner).all():
@@ -151,7 +152,7 @@ def _claims_of_starts(seeds: Sequence[Mapping[str, float]]) -> list[Claim]:
     else:  # some never get there: no mean can be told
         faster = NOT_SHOWN if (sooner > 0).mean() > 0.5 else FAILS
     return [
-        Claim("Pre-trained networks converge faster.", starts_sentence(seeds), faster),
+        Claim("Pre-trained networks converge faster.", comparison_sentence(seeds), faster),
         Claim(
             "Pre-trained networks are more stable.",
             f"Standard deviation of the final Dice over {len(seeds)} seeds: {spread[0]:.4f} pre-trained, "
@@ -181,7 +182,7 @@ def report_reproduction(
         paper: the paper's figures from our data, drawn: file in `figures/` and caption, in the paper's order.
         audit: what the audit of the references found.
     """
-    stated, quicker = claims(findings, starts), start_rows(starts)
+    stated, quicker = claims(findings, starts), comparison_rows(starts)
     figures = folder / "figures"
     save_figure(figures / "members.png", counts_figure(findings.by_count))
     sections = [
@@ -217,8 +218,8 @@ def report_reproduction(
         ),
         Section(
             "Pre-trained against random start",
-            starts_sentence(quicker),
-            rows=start_cells(quicker),
+            comparison_sentence(quicker),
+            rows=comparison_cells(quicker),
         ),
         audit,
         Section("The paper's figures, from our data", figures=paper),

@@ -1,17 +1,20 @@
 """Pre-trained against random weights to start from (the paper's figure 3), over several seeds."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from kcseg.config import Config, to_json
+from kcseg.config import Config
+from kcseg.config_json import to_json
 from kcseg.dataset.batch import Batch
 from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers, require_own, sha256, write_json
+from kcseg.progress import Tell, share, silent
 from kcseg.training.checkpoint import load_pretrained
 from kcseg.training.fit import fit_network, read_history
 from kcseg.training.run import plan_members
@@ -20,7 +23,6 @@ PRETRAINED, RANDOM = "pre-trained", "random"
 _SETTINGS = "comparison.json"
 
 History = list[dict[str, float]]
-OnStep = Callable[[str, int, int], None]  # which training, steps done, steps in all
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,12 @@ class Comparison:
         return replace(self.config, training=training, seed=self.config.seed + seed)
 
 
-def compare_starts(
+def compare(
     folder: Path,
     batch: Batch,
     pretrained: Path,
     comparison: Comparison,
-    on_step: OnStep = lambda name, done, total: None,
+    tell: Tell = silent,
 ) -> dict[str, list[History]]:
     """Train from pre-trained and from random weights on the first fold of each seed, or go on where it was cut off.
 
@@ -78,7 +80,7 @@ def compare_starts(
         batch: images and references to train on.
         pretrained: weights that `kcseg pretrain` wrote.
         comparison: what is compared.
-        on_step: told of every step.
+        tell: told of every step, over all trainings.
 
     Returns:
         The histories of the trainings by start, in the order of the seeds; a row per look holds `step`, `val_dice`
@@ -95,11 +97,11 @@ def compare_starts(
     with locked(folder):
         remove_leftovers(folder)
         write_json(folder / _SETTINGS, facts)
-        for seed in range(1, comparison.seeds + 1):
-            for name, start in starts.items():
-                one = folder / f"{name}-{seed}"
-                _train(one, batch, start, comparison, seed, on_step)
-                histories[name].append(read_history(one))
+        trainings = list(product(range(1, comparison.seeds + 1), starts))
+        for place, (seed, name) in enumerate(trainings):
+            one = folder / f"{name}-{seed}"
+            _train(one, batch, starts[name], comparison, seed, share(tell, place, len(trainings)))
+            histories[name].append(read_history(one))
     return histories
 
 
@@ -109,11 +111,11 @@ def _train(
     start: Mapping[str, np.ndarray] | None,
     comparison: Comparison,
     seed: int,
-    on_step: OnStep,
+    tell: Tell,
 ) -> None:
     """Train one network; a finished one has a history and no state left to go on from."""
     if (folder / "history.csv").exists() and not (folder / "state.npz").exists():
-        on_step(folder.name, comparison.taken, comparison.taken)
+        tell("comparison", comparison.taken, comparison.taken, folder.name)
         return
     remove_leftovers(folder)
     config = comparison.settings(seed)
@@ -126,7 +128,8 @@ def _train(
         config,
         seed=config.seed,
         start=start,
-        on_step=lambda done, total, best: on_step(folder.name, done, total),
+        tell=lambda stage, done, total, note="": tell(stage, done, total, folder.name),
+        stage="comparison",
     )
     (folder / "state.npz").unlink()
     keras.backend.clear_session(free_memory=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from kcseg.config import to_json
+from kcseg.config_json import to_json
 from kcseg.files import write_csv
 from kcseg.page.figures import save_figure
 from kcseg.page.page import Section, write_sections
@@ -33,7 +33,7 @@ def steps_to_reach(history: History, dice: float) -> float:
     return float("inf")
 
 
-def start_rows(histories: Mapping[str, Sequence[History]]) -> list[dict[str, float]]:
+def comparison_rows(histories: Mapping[str, Sequence[History]]) -> list[dict[str, float]]:
     """Return a row per seed: final Dice of both starts, and the steps in which each reaches 95 % of it.
 
     The final Dice is that of the last look. Both starts of a seed are held against the same value, 95 % of the final
@@ -56,7 +56,7 @@ def start_rows(histories: Mapping[str, Sequence[History]]) -> list[dict[str, flo
     return rows
 
 
-def starts_figure(histories: Mapping[str, Sequence[History]]) -> Figure:
+def comparison_figure(histories: Mapping[str, Sequence[History]]) -> Figure:
     """Draw the paper's figure 3: (a) Dice on held-out images, (b) cross-entropy in training, over steps.
 
     A thick line is the mean over the seeds, a thin one a seed.
@@ -82,30 +82,30 @@ def starts_figure(histories: Mapping[str, Sequence[History]]) -> Figure:
     return figure
 
 
-def report_starts(
+def report_comparison(
     folder: Path, comparison: Comparison, histories: Mapping[str, Sequence[History]], origin: str
 ) -> Path:
-    """Write `starts.csv`, `figures/starts.png` and `report.html` of a comparison, and return the page.
+    """Write `comparison.csv`, `figures/comparison.png` and `report.html` of a comparison, and return the page.
 
     `origin` says where the pre-trained weights are from.
     """
-    rows = start_rows(histories)
-    write_csv(folder / "starts.csv", rows)
-    drawn = folder / "figures" / "starts.png"
-    save_figure(drawn, starts_figure(histories))
+    rows = comparison_rows(histories)
+    write_csv(folder / "comparison.csv", rows)
+    drawn = folder / "figures" / "comparison.png"
+    save_figure(drawn, comparison_figure(histories))
     write_sections(
         folder / "report.html",
         "Pre-trained against random weights",
         [
             Section(
                 "",
-                f"{starts_sentence(rows)} Weights: {origin}. The two trainings of a seed share fold, order "
+                f"{comparison_sentence(rows)} Weights: {origin}. The two trainings of a seed share fold, order "
                 "of the images and everything random but the first weights.",
                 figures=[(drawn, CAPTION)],
             ),
             Section(
                 f"Steps to {_SHARE:.0%} of the final Dice of the random start",
-                rows=start_cells(rows),
+                rows=comparison_cells(rows),
             ),
             Section("Settings", rows=[{"name": n, "value": v} for n, v in _settings(comparison).items()]),
         ],
@@ -113,7 +113,7 @@ def report_starts(
     return folder / "report.html"
 
 
-def starts_sentence(rows: Sequence[Mapping[str, float]]) -> str:
+def comparison_sentence(rows: Sequence[Mapping[str, float]]) -> str:
     """Say in one sentence what came out."""
     ours, theirs = (np.array([row[f"steps_{name}"] for row in rows]) for name in ("pretrained", "random"))
     finals = [np.mean([row[f"final_dice_{name}"] for row in rows]) for name in ("pretrained", "random")]
@@ -135,8 +135,8 @@ def _told(steps: np.ndarray) -> str:
     return f"after {reached.mean():.0f} steps ({reached.min():.0f} to {reached.max():.0f}{never})"
 
 
-def start_cells(rows: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
-    """Return `start_rows` as a table a person reads."""
+def comparison_cells(rows: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
+    """Return `comparison_rows` as a table a person reads."""
     return [{name.replace("_", " "): _cell(value) for name, value in row.items()} for row in rows]
 
 

@@ -1,6 +1,6 @@
 """How each member and both ensembles did on a batch: the challenge's ranking, and the distance to the truth."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from kcseg.config import EnsembleConfig
 from kcseg.dataset.batch import Batch
 from kcseg.files import write_csv
+from kcseg.progress import Tell, counted, silent
 from kcseg.serving.runner import Ensemble
 from kcseg.study.scores import dice
 
@@ -45,13 +46,13 @@ def evaluate(
     batch: Batch,
     truth: Sequence[np.ndarray] | None,
     config: EnsembleConfig,
-    on_image: Callable[[], None] = lambda: None,
+    tell: Tell = silent,
 ) -> Evaluation:
     """Score members, mean and median on a batch with references; `truth` holds bool (height, width) or is None."""
-    masks = []
+    masks, one_more = [], counted(tell, "scoring", len(batch))
     for image in batch.images:
         masks.append(_predictor_masks(ensemble.soft_masks(image[np.newaxis])[0], config.mask_threshold))
-        on_image()
+        one_more()
     members = len(masks[0]) - 2
     return Evaluation(
         names=(*(f"member-{number}" for number in range(1, members + 1)), "mean", "median"),

@@ -1,19 +1,16 @@
 """Predictions by networks that never saw the image or its reference: each fold member on what it held out."""
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 
 from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.image.window import window
+from kcseg.progress import Tell, counted, silent
 from kcseg.training.run import Run
 
 
-def held_out_soft_masks(
-    run: Run, batch: Batch, on_image: Callable[[], None] = lambda: None
-) -> tuple[np.ndarray, ...]:
+def held_out_soft_masks(run: Run, batch: Batch, tell: Tell = silent) -> tuple[np.ndarray, ...]:
     """Return a soft mask per training image, of the fold member that held it out.
 
     All components are kept (our choice): to drop a part of the kidney that lies apart would contradict its reference.
@@ -21,7 +18,7 @@ def held_out_soft_masks(
     Args:
         run: a run whose fold members are trained; its full members are not needed.
         batch: the training images of the run, all of them.
-        on_image: called after each image.
+        tell: told of every image.
 
     Returns:
         float32 (height, width) each, in [0, 1], in the order of the batch.
@@ -30,14 +27,14 @@ def held_out_soft_masks(
         InputError: other images than the run's, no fold members, or one that is not trained.
     """
     held_out = _held_out(run, batch)
-    soft_masks = {}
+    soft_masks, one_more = {}, counted(tell, "segmenting held-out images", len(batch))
     for number, ids in held_out.items():
         fold = batch.select(ids)
         network = run.load_network(number)
         for name, image in zip(fold.ids, fold.images, strict=True):
             windowed = window(image, run.config.image.window_hu)[np.newaxis, ..., np.newaxis]
             soft_masks[name] = network.predict_on_batch(windowed)[0, ..., 0]
-            on_image()
+            one_more()
         keras.backend.clear_session(free_memory=True)
     return tuple(soft_masks[name] for name in batch.ids)
 
@@ -46,7 +43,7 @@ def _held_out(run: Run, batch: Batch) -> dict[int, list[str]]:
     """Return the ids each fold member held out, by its number; together they are the batch."""
     if batch.fingerprint() != run.training_data()["sha256"]:
         raise InputError(
-            f"these are not the images and masks {run.folder} was trained on; name that folder with --data"
+            f"these are not the images and masks {run.folder} was trained on; name the challenge folder of its training"
         )
     held_out = {number: ids for number, ids in run.held_out().items() if number <= run.config.ensemble.folds}
     if sorted(name for ids in held_out.values() for name in ids) != sorted(batch.ids):
@@ -56,6 +53,6 @@ def _held_out(run: Run, batch: Batch) -> dict[int, list[str]]:
         )
     if untrained := [number for number in held_out if not run.is_trained(number)]:
         raise InputError(
-            f"{run.folder} lacks the fold members {', '.join(map(str, untrained))}; run kcseg-train on it until it ends"
+            f"{run.folder} lacks the fold members {', '.join(map(str, untrained))}; run kcseg train on it until it ends"
         )
     return held_out

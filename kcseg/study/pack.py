@@ -108,17 +108,17 @@ def _graph(trained: Trained) -> EnsembleGraph:
 
 def _refuse_place(out: Path, force: bool) -> None:
     if is_bundle(out) and not force:
-        raise InputError(f"{out} holds weights; choose another folder with --out, or --force to replace them")
+        raise InputError(f"{out} holds weights; choose another folder, or replace them with 'force'")
     ours = ("README.md", CARD, CONFIG, *(path.name for path in out.glob("member-*.npz")))
     if is_file(out) or holds_others(out, *(ours if is_bundle(out) else ())):
-        raise InputError(f"{out} holds other files; choose a new or empty folder with --out")
+        raise InputError(f"{out} holds other files; choose a new or empty folder")
 
 
 def _refuse_change(agrees: float, precision: str) -> None:
     if agrees < MINIMUM_AGREEMENT:
         raise InputError(
             f"masks of the weights in {precision} agree with those of the run to a Dice of {agrees:.4f}, "
-            f"less than {MINIMUM_AGREEMENT}; pack them with --precision float32"
+            f"less than {MINIMUM_AGREEMENT}; pack them as float32"
         )
 
 
@@ -127,7 +127,7 @@ def _command(run: Run, challenge: Path) -> str:
     options = f" --preset {presets[0]}" if presets else " --config config.json"
     if "pretrained_sha256" in run.training_data():
         options += " --pretrained pretrained.npz"
-    return f"kcseg-train{options}" + ("" if challenge == run.challenge() else " --data DIR")
+    return f"kcseg train{options}" + ("" if challenge == run.challenge() else " --data DIR")
 
 
 def _test_images(challenge: Path) -> int:
@@ -151,5 +151,5 @@ def _scores(run: Run) -> list[dict[str, Any]]:
         ]
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{path} is no table of scores ({reason_of(error)}); run kcseg-train on the run again"
+            f"{path} is no table of scores ({reason_of(error)}); run kcseg train on the run again"
         ) from error

@@ -1,6 +1,6 @@
 """The figures of the paper on our data, the images in them chosen by stated rules."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from kcseg.dataset.batch import Batch, evenly
 from kcseg.network.unet import build_unet
 from kcseg.page.architecture import architecture_figure
 from kcseg.page.figures import disagreement_figure, overlay_figure, save_figure
+from kcseg.progress import Tell, counted, silent
 from kcseg.serving.runner import Ensemble, Segmentation
 from kcseg.study.audit import Audit, Finding, figure_of
 from kcseg.study.scores import dice
@@ -28,7 +29,7 @@ def paper_figures(
     training: tuple[Batch, Sequence[np.ndarray] | None, Sequence[tuple[str, ...]] | None],
     audit: Audit,
     test: tuple[Batch, Sequence[np.ndarray] | None],
-    on_image: Callable[[], None] = lambda: None,
+    tell: Tell = silent,
 ) -> list[tuple[Path, str]]:
     """Write the paper's figures 1, 2, 4, 5 and 6 to `out`, and return each with its caption.
 
@@ -41,14 +42,14 @@ def paper_figures(
         training: training images, their truth and planted faults, as `read_audited` returns them.
         audit: of these.
         test: test images and their truth, as `scored_batch` returns them.
-        on_image: called after each test image.
+        tell: told of every test image.
     """
     batch, truth, faults = training
     tested, test_truth = test
-    segmented = []
+    segmented, one_more = [], counted(tell, "drawing", len(tested))
     for found in ensemble.segment_each(tested.images):
         segmented.append(found)
-        on_image()
+        one_more()
     drawn = []
     if truth is not None and faults is not None and batch.masks is not None:
         references = choose_references(batch, truth, faults)

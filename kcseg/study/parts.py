@@ -1,7 +1,7 @@
 """What each part of the method buys: ways to combine the members, scored on the same test images."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -13,6 +13,7 @@ from kcseg.config import Config, EnsembleConfig
 from kcseg.dataset.batch import Batch
 from kcseg.image.window import window
 from kcseg.network.components import keep_largest_component
+from kcseg.progress import Tell, counted, silent
 from kcseg.study.scores import dice
 from kcseg.study.statistics import mean_interval
 from kcseg.training.run import Run
@@ -51,13 +52,14 @@ class SoftMasks:
         run: Run,
         images: Sequence[np.ndarray],
         numbers: Sequence[int],
-        on_image: Callable[[], None] = lambda: None,
+        tell: Tell = silent,
     ):
         """Segment images of one size, HU (height, width) each, with the members of these numbers."""
         self.config = run.config
         windowed = window(np.stack(images), run.config.image.window_hu)[..., np.newaxis]
         shape = (len(numbers), *windowed.shape[:3])
         self.raw, self.kept = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        one_more = counted(tell, "segmenting", len(numbers) * len(images))
         for place, number in enumerate(numbers):
             network = run.load_network(number)
             for first in range(0, len(windowed), _AT_ONCE):
@@ -66,7 +68,7 @@ class SoftMasks:
                 self.raw[place, part] = soft_masks
                 self.kept[place, part] = _largest(soft_masks, run.config.ensemble)
                 for _ in soft_masks:
-                    on_image()
+                    one_more()
             keras.backend.clear_session(free_memory=True)
 
     def of_folds(self) -> "SoftMasks":
@@ -147,17 +149,18 @@ def by_count(
     soft: SoftMasks,
     batch: Batch,
     truth: Sequence[np.ndarray] | None,
-    on_subset: Callable[[], None] = lambda: None,
+    tell: Tell = silent,
 ) -> dict[int, list[Scores]]:
     """Score the median of every choice of 1, 2 … all members; of an even number it is the mean of the middle two."""
     everyone = range(len(soft.kept))
     scores: dict[int, list[Scores]] = {}
+    one_more = counted(tell, "scoring choices of members", 2 ** len(soft.kept) - 1)
     for count in range(1, len(soft.kept) + 1):
         scores[count] = []
         for chosen in combinations(everyone, count):
             found = median(soft.kept[list(chosen)])
             scores[count].append(score(found, batch, truth, soft.config.ensemble.mask_threshold))
-            on_subset()
+            one_more()
     return scores
 
 

@@ -1,4 +1,4 @@
-"""The page of a pre-training: crops as the network sees them, and how it learned."""
+"""Pre-training for other work, on simulated persons where COCO is not given, and the page of a pre-training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,14 +6,41 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from kcseg.config import Config, to_json
+from kcseg.config import Config
+from kcseg.config_json import to_json
 from kcseg.dataset.coco import PERSON, UNKNOWN, CocoPersons
 from kcseg.files import read_facts
 from kcseg.page.figures import PREDICTION, REFERENCE, save_figure, tint, training_figure
-from kcseg.page.page import write_report
+from kcseg.page.page import write_page
+from kcseg.phantom.persons import simulate_persons
+from kcseg.progress import Tell, silent
 from kcseg.training.fit import read_history
+from kcseg.training.pretrain import RESULT, pretrain
+from kcseg.training.run import PRETRAINED_NAME
 
 _SHOWN = 12
+_PERSONS = {"train": 1500, "val": 150}  # images of the stand-in for COCO
+
+
+def pretrained_weights(folder: Path, coco: Path | None, config: Config, tell: Tell = silent) -> Path:
+    """Pre-train in `pretraining/` inside a folder, unless an earlier call did, and return the weights.
+
+    Args:
+        folder: of what the weights are for.
+        coco: a folder in COCO's layout; None simulates persons in `persons/` inside the folder.
+        config: as of `pretrain`.
+        tell: told of the persons simulated and of the training's steps.
+
+    Raises:
+        InputError: as `pretrain` and `simulate_persons`.
+    """
+    place = folder / "pretraining"
+    if not (place / RESULT).exists():
+        if coco is None:
+            coco = folder / "persons"
+            simulate_persons(coco, **_PERSONS, seed=config.seed, tell=tell)
+        pretrain(place, coco, config, tell=tell)
+    return place / PRETRAINED_NAME
 
 
 def report_pretraining(folder: Path, config: Config, persons: CocoPersons) -> Path:
@@ -27,13 +54,14 @@ def report_pretraining(folder: Path, config: Config, persons: CocoPersons) -> Pa
     save_figure(figures / "crops.png", crops_figure(crops))
     save_figure(figures / "training.png", training_figure({"COCO persons": read_history(folder)}))
     result = read_facts(
-        folder / "result.json", skipped=dict, images=dict, validation_dice=float, best_epoch=int, sha256=str
+        folder / RESULT, skipped=dict, images=dict, validation_dice=float, best_epoch=int, sha256=str
     )
     skipped = {
         reason: count for split in result["skipped"].values() for reason, count in split.items() if count
     }
-    write_report(
+    write_page(
         folder / "report.html",
+        "run.html",
         title="Pre-training on COCO persons",
         facts={
             "images with persons": f"{result['images']['train']} for training, {result['images']['val']} held out",

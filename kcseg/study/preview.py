@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kcseg.page.figures import DISPLAY_HU
-from kcseg.page.page import write_preview_page
+from kcseg.page.page import write_page
 from kcseg.phantom.likeness import hu_shares, noise_range, noise_spectrum
 
 _COLUMNS = 6
@@ -33,8 +33,9 @@ def write_preview(
     order = np.random.default_rng(seed).permutation(len(labelled))
     shuffled = [labelled[index] for index in order]
     ranges = {kind: noise_range(images) for kind, images in kinds.items()}
-    write_preview_page(
+    write_page(
         path,
+        "preview.html",
         counts={kind: len(images) for kind, images in kinds.items()},
         gallery=_embedded(_gallery([image for _, image in shuffled])),
         key=[number for number, (kind, _) in enumerate(shuffled, start=1) if kind == _REAL],

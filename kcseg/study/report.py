@@ -1,50 +1,37 @@
 """All that is made of a trained run: scores of the test batch, figures, the report."""
 
-from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 
 import numpy as np
 
-from kcseg.config import to_json
+from kcseg.config_json import to_json
 from kcseg.dataset.batch import Batch, evenly, read_batch, read_truth, stated_hu_offset, test_batches
 from kcseg.image.listing import list_images
 from kcseg.page.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
-from kcseg.page.page import flat, write_report
+from kcseg.page.page import flat, write_page
 from kcseg.phantom.simulate import is_simulated
 from kcseg.prediction.predict import predict_files
+from kcseg.progress import Tell, silent
 from kcseg.serving.runner import Ensemble
 from kcseg.study.evaluation import Evaluation, evaluate, write_scores
 from kcseg.training.fit import read_history
 from kcseg.training.run import Run
 
-OnImage = Callable[[int, int], None]  # images done, images in all
 
-
-def _unwatched(done: int, total: int) -> None: ...
-
-
-def segment_test_batches(
-    run: Run, ensemble: Ensemble, challenge: Path, on_image: OnImage = _unwatched
-) -> None:
+def segment_test_batches(run: Run, ensemble: Ensemble, challenge: Path, tell: Tell = silent) -> None:
     """Segment every test batch of the challenge into `predictions/<batch>/` inside the run folder."""
-    batches = test_batches(challenge)
-    images = {name: list_images(folder) for name, folder in batches.items()}
-    tell = counter(sum(map(len, images.values())), on_image)
-    for name, folder in batches.items():
+    for name, folder in test_batches(challenge).items():
         predict_files(
             ensemble,
-            images[name],
+            list_images(folder),
             run.folder / "predictions" / name,
             hu_offset=stated_hu_offset(folder),
             force=True,  # what an interrupted call left
-            on_image=tell,
+            tell=tell,
         )
 
 
-def report_run(
-    run: Run, ensemble: Ensemble, challenge: Path, on_image: OnImage = _unwatched
-) -> Evaluation | None:
+def report_run(run: Run, ensemble: Ensemble, challenge: Path, tell: Tell = silent) -> Evaluation | None:
     """Score the test batches, draw the figures and write the report, which marks the run as finished.
 
     Returns the evaluation; None where the challenge has no test batch with references.
@@ -54,11 +41,12 @@ def report_run(
     test = scored_batch(challenge)
     if test is not None:
         batch, truth = test
-        evaluation = evaluate(ensemble, batch, truth, run.config.ensemble, counter(len(batch), on_image))
+        evaluation = evaluate(ensemble, batch, truth, run.config.ensemble, tell)
         write_scores(run.folder / "scores.csv", evaluation)
         figures = [*_test_figures(run, ensemble, batch, evaluation), *figures]
-    write_report(
+    write_page(
         run.report_path,
+        "run.html",
         title=f"Renal cortex: {run.config.members} members and their median",
         facts=_facts(run, challenge, test[0] if test else None),
         scores=evaluation.rows() if evaluation else [],
@@ -67,12 +55,6 @@ def report_run(
         config=flat(to_json(run.config)),
     )
     return evaluation
-
-
-def counter(total: int, on_image: OnImage) -> Callable[[], None]:
-    """Return a function that, each time it is called, tells `on_image` of one more done of the total."""
-    done = count(1)
-    return lambda: on_image(next(done), total)
 
 
 def scored_batch(challenge: Path) -> tuple[Batch, tuple[np.ndarray, ...] | None] | None:

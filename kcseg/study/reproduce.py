@@ -1,6 +1,6 @@
 """The paper's study from end to end: pre-training, the ensemble, what it is compared with, and the report."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from kcseg.config import Config, to_json
+from kcseg.config import Config
+from kcseg.config_json import to_json
 from kcseg.dataset.batch import Batch, training_batch, training_truth
 from kcseg.errors import InputError
 from kcseg.files import locked, read_facts, require_own, sha256, write_json
 from kcseg.page.figures import save_figure
 from kcseg.page.page import Section
 from kcseg.phantom.simulate import planted_faults, simulate_challenge
+from kcseg.progress import Tell, silent, within
 from kcseg.serving.runner import Ensemble
 from kcseg.study.audit import audit_run, write_audit
 from kcseg.study.challenge import run_challenge
@@ -26,14 +28,14 @@ from kcseg.study.claims import (
     audit_section,
     report_reproduction,
 )
-from kcseg.study.comparison import Comparison, History, compare_starts
-from kcseg.study.comparison_report import CAPTION as STARTS_CAPTION
-from kcseg.study.comparison_report import starts_figure
+from kcseg.study.comparison import Comparison, History, compare
+from kcseg.study.comparison_report import CAPTION as COMPARISON_CAPTION
+from kcseg.study.comparison_report import comparison_figure
 from kcseg.study.paper import paper_figures
 from kcseg.study.parts import SoftMasks, by_count, combine, edge_share, without_augmentation
-from kcseg.study.report import counter, scored_batch
+from kcseg.study.pretraining import pretrained_weights
+from kcseg.study.report import scored_batch
 from kcseg.training.members import train_members
-from kcseg.training.pretrain import OnStage, pretrained_weights
 from kcseg.training.run import Run, load_run, open_run
 
 Scored = tuple[Batch, tuple[np.ndarray, ...] | None]  # images with references, and their truth where known
@@ -62,7 +64,7 @@ class Study:
     created: date | None = None
 
 
-def reproduce(folder: Path, study: Study, on_step: OnStage = lambda stage, done, total: None) -> Path:
+def reproduce(folder: Path, study: Study, tell: Tell = silent) -> Path:
     """Run the study in a folder, or go on where it was cut off, and return the report.
 
     Trains the ensemble, and its fold members twice more: from random weights, and on images that are never changed.
@@ -75,38 +77,27 @@ def reproduce(folder: Path, study: Study, on_step: OnStage = lambda stage, done,
     require_own(folder / _SETTINGS, facts, "study", *_STAGES)
     with locked(folder):
         write_json(folder / _SETTINGS, facts)
-        challenge = study.data or _simulate(folder / "challenge", study.config, on_step)
+        challenge = study.data or folder / "challenge"
+        if study.data is None:
+            simulate_challenge(challenge, study.config.simulation, tell=tell, workers=2)
         test = _test_batch(challenge)
-        weights = pretrained_weights(folder, study.coco, study.config, on_step)
+        weights = pretrained_weights(folder, study.coco, study.config, tell)
         batch = batch or training_batch(challenge)
         comparison = Comparison(study.config, seeds=study.seeds, steps=study.steps)
-        starts = compare_starts(
-            folder / "comparison",
-            batch,
-            weights,
-            comparison,
-            lambda name, done, total: on_step(f"comparison, {name}", done, total),
-        )
-        main = _train_ensemble(folder / ENSEMBLE, challenge, weights, study, on_step)
+        starts = compare(folder / "comparison", batch, weights, comparison, tell)
+        main = _train_ensemble(folder / ENSEMBLE, challenge, weights, study, tell)
         folds = replace(study.config, ensemble=replace(study.config.ensemble, full_members=0))
         arms = {
-            RANDOM_START: _train_folds(folder / RANDOM_START, batch, folds, None, on_step),
+            RANDOM_START: _train_folds(folder / RANDOM_START, batch, folds, None, tell),
             NO_AUGMENTATION: _train_folds(
-                folder / NO_AUGMENTATION, batch, without_augmentation(folds), weights, on_step
+                folder / NO_AUGMENTATION, batch, without_augmentation(folds), weights, tell
             ),
         }
-        figures, audit = _draw(folder, main, batch, challenge, test, starts, on_step)
-        findings = _evaluate(main, arms, test, on_step)
+        figures, audit = _draw(folder, main, batch, challenge, test, starts, tell)
+        findings = _evaluate(main, arms, test, tell)
         return report_reproduction(
             folder, study.config, findings, starts, _told(folder, study, batch, test[0]), figures, audit
         )
-
-
-def _simulate(folder: Path, config: Config, on_step: OnStage) -> Path:
-    sizes = config.simulation
-    tell = _counted("simulating", sum(sizes.train) + sizes.test, on_step)
-    simulate_challenge(folder, sizes, progress=tell, workers=2)
-    return folder
 
 
 def _test_batch(challenge: Path) -> Scored:
@@ -115,7 +106,7 @@ def _test_batch(challenge: Path) -> Scored:
     return scored
 
 
-def _train_ensemble(folder: Path, challenge: Path, weights: Path, study: Study, on_step: OnStage) -> Run:
+def _train_ensemble(folder: Path, challenge: Path, weights: Path, study: Study, tell: Tell) -> Run:
     """Do the whole challenge with the ensemble, unless an earlier call did."""
     if not (folder / "report.html").exists():
         run_challenge(
@@ -124,41 +115,33 @@ def _train_ensemble(folder: Path, challenge: Path, weights: Path, study: Study, 
             data=challenge,
             pretrained=weights,
             created=study.created,
-            watcher=_Watcher(on_step),
+            tell=within(tell, ENSEMBLE),
         )
     return load_run(folder)
 
 
-def _train_folds(folder: Path, batch: Batch, config: Config, weights: Path | None, on_step: OnStage) -> Run:
+def _train_folds(folder: Path, batch: Batch, config: Config, weights: Path | None, tell: Tell) -> Run:
     run = open_run(folder, batch, config, weights)
-    train_members(
-        run,
-        batch,
-        config.member_numbers,
-        lambda member, done, total, best: on_step(f"{folder.name}, member {member}", done, total),
-    )
+    train_members(run, batch, config.member_numbers, within(tell, folder.name))
     return run
 
 
-def _evaluate(main: Run, arms: Mapping[str, Run], test: Scored, on_step: OnStage) -> Findings:
+def _evaluate(main: Run, arms: Mapping[str, Run], test: Scored, tell: Tell) -> Findings:
     """Score every network and every way to combine them on the test batch."""
     batch, truth = test
     images = batch.images
     folds = range(1, main.config.ensemble.folds + 1)
-    count = len(images) * (main.config.members + len(arms) * len(folds))
-    segmented = _counted("segmenting", count, on_step)
-    soft = SoftMasks(main, images, main.config.member_numbers, segmented)
-    scored = _counted("scoring", 2**main.config.members - 1, on_step)
+    soft = SoftMasks(main, images, main.config.member_numbers, within(tell, ENSEMBLE))
     return Findings(
         ensemble=combine(soft, batch, truth),
         arms={
             ENSEMBLE: combine(soft.of_folds(), batch, truth),
             **{
-                name: combine(SoftMasks(run, images, folds, segmented), batch, truth)
+                name: combine(SoftMasks(run, images, folds, within(tell, name)), batch, truth)
                 for name, run in arms.items()
             },
         },
-        by_count=by_count(soft, batch, truth, scored),
+        by_count=by_count(soft, batch, truth, tell),
         edge_share=edge_share(soft, batch.masks or ()),
     )
 
@@ -170,11 +153,11 @@ def _draw(
     challenge: Path,
     test: Scored,
     starts: Mapping[str, Sequence[History]],
-    on_step: OnStage,
+    tell: Tell,
 ) -> tuple[list[tuple[Path, str]], Section]:
     """Draw the paper's figures and audit the references; return figures with captions, and the audit's section."""
     truth, faults = training_truth(challenge), planted_faults(challenge, batch.ids)
-    found = audit_run(main, batch, truth, faults, _counted("auditing", len(batch), on_step))
+    found = audit_run(main, batch, truth, faults, tell)
     write_audit(folder / "audit", found, batch)
     out = folder / "figures"
     drawn = paper_figures(
@@ -184,10 +167,10 @@ def _draw(
         training=(batch, truth, faults),
         audit=found,
         test=test,
-        on_image=_counted("drawing", len(test[0]), on_step),
+        tell=tell,
     )
-    save_figure(out / "figure-3.png", starts_figure(starts))
-    figures = sorted([*drawn, (out / "figure-3.png", STARTS_CAPTION)])
+    save_figure(out / "figure-3.png", comparison_figure(starts))
+    figures = sorted([*drawn, (out / "figure-3.png", COMPARISON_CAPTION)])
     return figures, audit_section(folder / "audit", found)
 
 
@@ -218,29 +201,3 @@ def _facts(study: Study, batch: Batch | None) -> dict[str, object]:
         else sha256(study.coco / "annotations" / "instances_train2017.json"),
         "steps": study.steps,
     }
-
-
-def _counted(stage: str, total: int, on_step: OnStage) -> Callable[[], None]:
-    return counter(total, lambda done, total: on_step(stage, done, total))
-
-
-class _Watcher:
-    """Tells of the challenge's stages as of the study's."""
-
-    def __init__(self, on_step: OnStage):
-        self._on_step = on_step
-
-    def simulated(self, done: int, total: int) -> None:
-        """Do nothing: the challenge is there."""
-
-    def trained(self, member: int, done: int, total: int, best_dice: float) -> None:
-        """Tell of a training step."""
-        self._on_step(f"{ENSEMBLE}, member {member}", done, total)
-
-    def segmented(self, done: int, total: int) -> None:
-        """Tell of a test image."""
-        self._on_step(f"{ENSEMBLE}, test images", done, total)
-
-    def scored(self, done: int, total: int) -> None:
-        """Tell of a score."""
-        self._on_step(f"{ENSEMBLE}, scores", done, total)

@@ -12,10 +12,10 @@ from matplotlib.ticker import MaxNLocator
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
 
-from kcseg.config import to_json
+from kcseg.config_json import to_json
 from kcseg.files import locked, write_csv, write_json
 from kcseg.page.figures import save_figure
-from kcseg.page.page import write_tuning_page
+from kcseg.page.page import write_page
 from kcseg.training.space import Between, OneOf, four_digits
 from kcseg.training.trial import FINISHED, TrialResult
 from kcseg.training.tune import Search, best_trial
@@ -26,7 +26,7 @@ _ENOUGH_TO_WEIGH = 8  # trials; of fewer, a forest says nothing about what matte
 def report_search(folder: Path, search: Search, results: Sequence[TrialResult]) -> Path:
     """Write `best.json`, `trials.csv`, `figures/` and `report.html` of a finished search, and return the page.
 
-    `best.json` is a whole configuration, as `kcseg-train --config` takes it: with the epochs of the configuration
+    `best.json` is a whole configuration, as a training takes it: with the epochs of the configuration
     the search began with, and the values of the best trial.
 
     Raises:
@@ -38,8 +38,9 @@ def report_search(folder: Path, search: Search, results: Sequence[TrialResult]) 
         write_json(folder / "best.json", to_json(search.settings(best.values)))
         write_csv(folder / "trials.csv", rows)
         figures = _draw(folder / "figures", search, results)
-        write_tuning_page(
+        write_page(
             folder / "report.html",
+            "tuning.html",
             facts=_facts(search, results, best),
             names=list(search.space),
             rows=sorted(rows, key=lambda row: -1.0 if row["dice"] is None else row["dice"], reverse=True),

@@ -23,12 +23,12 @@ class KilledError(Exception):
         super().__init__(f"ended by signal {number}" + (f", {why}" if why else ""))
 
 
-def call_apart(function: Callable[..., Any], *arguments: Any, on_told: Callable[..., None]) -> Any:
+def call_apart(function: Callable[..., Any], *arguments: Any, tell: Callable[..., None]) -> Any:
     """Call `function(*arguments, tell)` in a new process, and return what it returns.
 
-    What the function passes to `tell` goes to `on_told`. What the process writes to the standard error, as TensorFlow
-    does when it is imported, is shown only where it fails. It lives no longer than the caller, however that ends. As
-    always with Python's spawned processes, a script that calls this must do so under `if __name__ == "__main__"`.
+    What the function passes to `tell` goes to the caller's. What the process writes to the standard error is shown only
+    where it fails. It lives no longer than the caller, however that ends. As always with Python's spawned processes, a
+    script that calls this must do so under `if __name__ == "__main__"`.
 
     Raises:
         InputError: the function raised it.
@@ -47,7 +47,7 @@ def call_apart(function: Callable[..., Any], *arguments: Any, on_told: Callable[
                     return content
                 if kind == _REFUSED:
                     raise InputError(content)
-                on_told(*content)
+                tell(*content)
             process.join()
         finally:
             process.kill()

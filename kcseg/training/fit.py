@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -14,9 +15,8 @@ from kcseg.errors import InputError, reason_of
 from kcseg.files import read_csv, write_csv
 from kcseg.network.losses import LOSSES, binary_crossentropy, dice, where_known
 from kcseg.network.unet import build_unet
+from kcseg.progress import Tell, silent
 from kcseg.training.checkpoint import TrainingState, load_state, save_state
-
-OnStep = Callable[[int, int, float], None]  # steps done, steps at most, best Dice so far
 
 
 def fit_network(
@@ -27,7 +27,8 @@ def fit_network(
     *,
     seed: int,
     start: Mapping[str, np.ndarray] | None = None,
-    on_step: OnStep = lambda done, total, best: None,
+    tell: Tell = silent,
+    stage: str = "training",
 ) -> tuple[keras.Model, TrainingState]:
     """Train a network, or go on where an earlier call was cut off, and return it with its best weights.
 
@@ -42,7 +43,8 @@ def fit_network(
         config: network and training.
         seed: of the random weights and of all that is drawn.
         start: pre-trained weights by variable path (`load_pretrained`), which replace the random ones.
-        on_step: told of every step.
+        tell: told of every step, as of this
+        stage.
 
     Raises:
         InputError: the loss stopped being a number, or the resume state is damaged.
@@ -53,7 +55,9 @@ def fit_network(
     for variable in network.variables:
         if start and variable.path in start:
             variable.assign(start[variable.path])
-    keeper = Keeper(folder, config.training, "dice" if validation is None else "val_dice", on_step)
+    keeper = Keeper(
+        folder, config.training, "dice" if validation is None else "val_dice", partial(tell, stage)
+    )
     keeper.set_model(network)
     state = keeper.restore()
     if not keeper.converged():
@@ -72,6 +76,11 @@ def fit_network(
     trained = build_unet(config.network, seed=seed)
     trained.set_weights(state.best_weights)
     return trained, state
+
+
+def best_so_far(dice: float) -> str:
+    """Return the note that goes with the progress of a training; empty before the first epoch has ended."""
+    return f"best Dice {dice:.3f}" if dice > 0 else ""
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
@@ -114,12 +123,12 @@ class Keeper(keras.callbacks.Callback):
     Keras' own callbacks for this overwrite their files in place, so that a kill at the wrong moment loses everything.
     """
 
-    def __init__(self, folder: Path, config: TrainingConfig, watched: str, on_step: OnStep):
+    def __init__(self, folder: Path, config: TrainingConfig, watched: str, tell: Callable[..., None]):
         super().__init__()
         self._folder = folder
         self._config = config
         self._watched = watched
-        self._on_step = on_step
+        self._tell = tell
         self._state = TrainingState()
 
     def restore(self) -> TrainingState:
@@ -147,7 +156,7 @@ class Keeper(keras.callbacks.Callback):
         """Report the step."""
         steps = self.params["steps"]
         done = self._state.epoch * steps + batch + 1
-        self._on_step(done, self._config.maximum_epochs * steps, max(self._state.best_score, 0.0))
+        self._tell(done, self._config.maximum_epochs * steps, best_so_far(self._state.best_score))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Add the epoch to the state and keep it."""

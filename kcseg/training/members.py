@@ -1,6 +1,6 @@
 """Training the members of a run, each on its own: five on folds, two on all images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 
@@ -8,17 +8,16 @@ from kcseg.dataset.batch import Batch
 from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import atomic_path, locked, remove_leftovers, sha256, write_json
-from kcseg.training.fit import fit_network
+from kcseg.progress import Tell, silent
+from kcseg.training.fit import best_so_far, fit_network
 from kcseg.training.run import Member, Run, plan_members
-
-OnMemberStep = Callable[[int, int, int, float], None]  # member, steps done, steps at most, best Dice so far
 
 
 def train_members(
     run: Run,
     batch: Batch,
     numbers: Sequence[int],
-    on_step: OnMemberStep = lambda member, done, total, best: None,
+    tell: Tell = silent,
     *,
     wait: bool = False,
 ) -> None:
@@ -29,19 +28,27 @@ def train_members(
     """
     refuse_unknown(run, numbers)
     plan = {member.number: member for member in plan_members(batch.ids, run.config)}
-    for number in numbers:
+    for done, number in enumerate(numbers):
+        tell("members", done, len(numbers))
         with locked(run.member_folder(number), wait=wait):
             if not run.is_trained(number):
                 remove_leftovers(run.member_folder(number))
-                _train_member(run, plan[number], batch, on_step)
+                _train_member(run, plan[number], batch, tell)
             (run.member_folder(number) / "state.npz").unlink(missing_ok=True)
-            tell_trained(run, number, on_step)
+            tell_trained(run, number, tell)
+    tell("members", len(numbers), len(numbers))
 
 
-def tell_trained(run: Run, number: int, on_step: OnMemberStep) -> None:
+def tell_trained(run: Run, number: int, tell: Tell) -> None:
     """Tell of a finished member that all its steps are done."""
     facts = run.member_facts(number)
-    on_step(number, facts["steps"], facts["steps"], facts["validation_dice"] or 0.0)
+    steps = facts["steps"]
+    tell(member_stage(number), steps, steps, best_so_far(facts["validation_dice"] or 0.0))
+
+
+def member_stage(number: int) -> str:
+    """Return the stage that a member's training is told as."""
+    return f"member {number}"
 
 
 def refuse_unknown(run: Run, numbers: Sequence[int]) -> None:
@@ -56,7 +63,7 @@ def refuse_unknown(run: Run, numbers: Sequence[int]) -> None:
             raise InputError(f"there is no member {number}; this run has members 1 to {len(known)}")
 
 
-def _train_member(run: Run, member: Member, batch: Batch, on_step: OnMemberStep) -> None:
+def _train_member(run: Run, member: Member, batch: Batch, tell: Tell) -> None:
     folder = run.member_folder(member.number)
     held_out = frozenset(member.held_out)
     network, state = fit_network(
@@ -66,7 +73,8 @@ def _train_member(run: Run, member: Member, batch: Batch, on_step: OnMemberStep)
         run.config,
         seed=member.seed,
         start=run.pretrained(),
-        on_step=lambda done, total, best: on_step(member.number, done, total, best),
+        tell=tell,
+        stage=member_stage(member.number),
     )
     with atomic_path(run.weights_path(member.number)) as path:
         network.save_weights(path)

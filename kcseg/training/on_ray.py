@@ -7,9 +7,10 @@ from typing import Any
 from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.files import is_file, locked
+from kcseg.progress import Tell, silent
 from kcseg.ray import worker_share
-from kcseg.training.fit import read_history
-from kcseg.training.members import OnMemberStep, refuse_unknown, tell_trained, train_members
+from kcseg.training.fit import best_so_far, read_history
+from kcseg.training.members import member_stage, refuse_unknown, tell_trained, train_members
 from kcseg.training.run import Run, load_run
 
 _LOSSES = 10  # nodes a member may lose; each new one goes on from the last epoch kept (our choice)
@@ -20,7 +21,7 @@ def train_members_on_ray(
     run: Run,
     batch: Batch,
     numbers: Sequence[int],
-    on_step: OnMemberStep = lambda member, done, total, best: None,
+    tell: Tell = silent,
 ) -> None:
     """Train the named members as `train_members` does, but each as a task on the cluster that was `joined`.
 
@@ -52,16 +53,19 @@ def train_members_on_ray(
     while running:
         done, running = ray.wait(running, timeout=_LOOK_EVERY_S)
         for task in running:
-            _tell_progress(run, tasks[task], on_step)
+            _tell_progress(run, tasks[task], tell)
         for task in done:
             _finish(task, run, tasks[task])
-            tell_trained(run, tasks[task], on_step)
+            tell_trained(run, tasks[task], tell)
+        tell("members", len(tasks) - len(running), len(tasks))
 
 
 def _train_here(folder: Path, batch: Batch, number: int) -> None:
     """Train one member on the node that Ray chose."""
     if not is_file(folder / "config.json"):
-        raise InputError(f"{folder} is not to be seen on every node; choose a disk they share with --run")
+        raise InputError(
+            f"{folder} is not seen on every node; choose a run folder on a disk that all nodes share"
+        )
     train_members(load_run(folder), batch, [number], wait=True)
 
 
@@ -82,15 +86,16 @@ def _finish(task: Any, run: Run, number: int) -> None:
     if not run.is_trained(number):
         raise InputError(
             f"member {number} was trained, but {run.member_folder(number)} does not hold it; "
-            "choose a disk that all nodes share with --run"
+            "choose a run folder on a disk that all nodes share"
         )
 
 
-def _tell_progress(run: Run, number: int, on_step: OnMemberStep) -> None:
+def _tell_progress(run: Run, number: int, tell: Tell) -> None:
     folder = run.member_folder(number)
     if (folder / "history.csv").exists():
         rows = read_history(folder)
         epochs, steps = int(rows[-1]["epoch"]), int(rows[-1]["step"])
         watched = "val_dice" if "val_dice" in rows[-1] else "dice"
         best = max(row[watched] for row in rows)
-        on_step(number, steps, steps // epochs * run.config.training.maximum_epochs, best)
+        most = steps // epochs * run.config.training.maximum_epochs
+        tell(member_stage(number), steps, most, best_so_far(best))

@@ -1,26 +1,22 @@
 """Pre-training on COCO persons (paper): the same U-Net first learns to segment people."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import keras
 
-from kcseg.config import Config, to_json
+from kcseg.config import Config
+from kcseg.config_json import to_json
 from kcseg.dataset.coco import CocoPersons
 from kcseg.dataset.pipeline import PersonSteps, person_validation
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers, require_own, sha256, write_json
-from kcseg.phantom.persons import simulate_persons
+from kcseg.progress import Tell, silent
 from kcseg.training.checkpoint import TrainingState, save_pretrained
-from kcseg.training.fit import OnStep, fit_network
+from kcseg.training.fit import fit_network
 from kcseg.training.run import PRETRAINED_NAME
 
-_SETTINGS, _RESULT = "pretraining.json", "result.json"
-_PERSONS = {"train": 1500, "val": 150}  # images of the stand-in for COCO
-
-OnStage = Callable[[str, int, int], None]  # which stage, how much of it is done, of how much
+_SETTINGS, RESULT = "pretraining.json", "result.json"
 
 
 def pretrain(
@@ -28,18 +24,18 @@ def pretrain(
     coco: Path,
     config: Config,
     *,
-    on_step: OnStep = lambda done, total, best: None,
+    tell: Tell = silent,
 ) -> tuple[CocoPersons, CocoPersons]:
     """Train one network on COCO persons, or go on where an earlier call was cut off.
 
-    Writes `pretrained.npz`, the weights by variable path, which `kcseg-train --pretrained` takes, besides
+    Writes `pretrained.npz`, the weights by variable path, which `kcseg train` starts from, besides
     `history.csv`, a TensorBoard log, `pretraining.json` (what was asked for) and `result.json`.
 
     Args:
         folder: the run folder.
         coco: a folder in COCO's layout with its 2017 training and validation splits.
         config: network, training, augmentation and `pretraining`.
-        on_step: told of every step.
+        tell: told of every step.
 
     Returns:
         The training and the validation split, with the counts of what was passed over.
@@ -54,8 +50,8 @@ def pretrain(
             sha256(coco / "annotations" / f"instances_{split}2017.json") for split in ("train", "val")
         ],
     }
-    if (folder / _RESULT).exists():
-        raise InputError(f"{folder} holds a finished pre-training; choose another folder with --run")
+    if (folder / RESULT).exists():
+        raise InputError(f"{folder} holds a finished pre-training; choose another folder")
     require_own(folder / _SETTINGS, facts, "pre-training")
     with locked(folder):
         remove_leftovers(folder)
@@ -72,39 +68,14 @@ def pretrain(
             person_validation(validation, settings),
             settings,
             seed=config.seed,
-            on_step=on_step,
+            tell=tell,
+            stage="pre-training",
         )
         save_pretrained(folder / PRETRAINED_NAME, network)
-        write_json(folder / _RESULT, _result(folder, state, train, validation))
+        write_json(folder / RESULT, _result(folder, state, train, validation))
         (folder / "state.npz").unlink(missing_ok=True)
     keras.backend.clear_session(free_memory=True)
     return train, validation
-
-
-def pretrained_weights(folder: Path, coco: Path | None, config: Config, on_step: OnStage) -> Path:
-    """Pre-train in `pretraining/` inside a folder, unless an earlier call did, and return the weights.
-
-    Args:
-        folder: of what the weights are for.
-        coco: a folder in COCO's layout; None simulates persons in `persons/` inside the folder.
-        config: as of `pretrain`.
-        on_step: told of the stage, how much of it is done, and of how much.
-
-    Raises:
-        InputError: as `pretrain` and `simulate_persons`.
-    """
-    place = folder / "pretraining"
-    if not (place / _RESULT).exists():
-        if coco is None:
-            coco, done = folder / "persons", count(1)
-            simulate_persons(
-                coco,
-                **_PERSONS,
-                seed=config.seed,
-                progress=lambda: on_step("simulating persons", next(done), sum(_PERSONS.values())),
-            )
-        pretrain(place, coco, config, on_step=lambda done, total, best: on_step("pre-training", done, total))
-    return place / PRETRAINED_NAME
 
 
 def _result(

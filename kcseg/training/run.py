@@ -1,7 +1,6 @@
 """A run folder: what was asked for, who its members are, and how far it has come."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,24 +8,22 @@ from typing import Any
 import keras
 import numpy as np
 
-from kcseg.config import Config, from_json, to_json
+from kcseg.config import Config
+from kcseg.config_json import from_json, to_json
 from kcseg.dataset.batch import Batch
 from kcseg.dataset.folds import random_folds
 from kcseg.errors import InputError
 from kcseg.files import (
     holds_others,
     is_file,
-    locked,
     read_bytes,
     read_facts,
     read_json,
-    remove,
     sha256,
     write,
     write_json,
 )
 from kcseg.network.unet import build_unet
-from kcseg.phantom.simulate import is_simulated
 from kcseg.training.checkpoint import load_pretrained, load_weights, refuse_too_small
 
 MODEL_NAME = "kcseg"
@@ -167,40 +164,13 @@ def open_run(folder: Path, batch: Batch, config: Config, pretrained: Path | None
         _refuse_other_run(run, facts)
         return run
     if holds_others(folder, "challenge", PRETRAINED_NAME, *facts):
-        raise InputError(
-            f"{folder} holds files that are not a kcseg run; choose a new or empty folder with --run"
-        )
+        raise InputError(f"{folder} holds files that are not a kcseg run; choose a new or empty folder")
     if pretrained is not None:
         write(folder / PRETRAINED_NAME, read_bytes(pretrained))
     # config.json last: its presence says that the other two are complete
     for name in reversed(facts):
         write_json(folder / name, facts[name])
     return run
-
-
-def remove_run(folder: Path, *, keep_challenge: bool) -> None:
-    """Remove the run in a folder with what kcseg wrote for it, and nothing else.
-
-    The challenge simulated inside the folder goes, too, unless `keep_challenge`.
-
-    Raises:
-        InputError: the folder's config.json is not a run's, or another process is training a member.
-    """
-    if (folder / "config.json").exists():
-        run = load_run(folder)
-        members = [run.member_folder(number) for number in run.config.member_numbers]
-        with ExitStack() as held:
-            for member in filter(Path.exists, members):
-                held.enter_context(locked(member))
-            # the report first: without it the run no longer counts as finished, whatever else is left
-            for name in ("report.html", "scores.csv", "figures", "predictions", "audit", "export"):
-                remove(folder / name)
-            for member in members:
-                remove(member)
-            for name in ("config.json", "folds.json", "data.json", PRETRAINED_NAME):
-                remove(folder / name)
-    if not keep_challenge and is_simulated(folder / "challenge"):
-        remove(folder / "challenge")
 
 
 def load_run(folder: Path) -> Run:
@@ -211,7 +181,7 @@ def load_run(folder: Path) -> Run:
     """
     if not is_file(folder / "config.json"):
         raise InputError(
-            f"{folder} is no run folder: it has no config.json; name the folder kcseg-train wrote"
+            f"{folder} is no run folder: it has no config.json; name the folder kcseg train wrote"
         )
     return Run(folder, from_json(read_json(folder / "config.json"), str(folder / "config.json")))
 
@@ -219,11 +189,11 @@ def load_run(folder: Path) -> Run:
 def _refuse_other_run(run: Run, facts: Mapping[str, object]) -> None:
     if run.report_path.exists() and not run.missing_members():
         raise InputError(
-            f"{run.folder} holds a finished run; choose another folder, or --force to replace it"
+            f"{run.folder} holds a finished run; choose another folder, or replace it with 'force'"
         )
     for name, expected in facts.items():
         if read_json(run.folder / name) != expected:
             raise InputError(
                 f"{run.folder / name} says that the run there was started with other settings or data; "
-                "choose another folder with --run, or --force to replace it"
+                "choose another folder, or replace it with 'force'"
             )

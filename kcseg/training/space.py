@@ -1,4 +1,4 @@
-"""What a search may change, and within which bounds: the one table of kcseg-tune."""
+"""What a search may change, and within which bounds: the one table of kcseg tune."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace

@@ -11,14 +11,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kcseg.config import Config, to_json
+from kcseg.config import Config
+from kcseg.config_json import to_json
 from kcseg.dataset.batch import Batch
 from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError, reason_of
 from kcseg.files import locked, read_facts, read_json, remove, remove_leftovers, write_json
 from kcseg.network.unet import build_unet
+from kcseg.progress import Tell, share, silent
 from kcseg.training.apart import KilledError, call_apart
-from kcseg.training.fit import OnStep, fit_network
+from kcseg.training.fit import fit_network
 from kcseg.training.run import Member
 
 FINISHED, BEYOND_BUDGET, FAILED = "finished", "beyond budget", "failed"
@@ -56,7 +58,7 @@ def run_trial(
     members: Sequence[Member],
     config: Config,
     budget: Budget,
-    on_step: OnStep = lambda done, total, best: None,
+    tell: Tell = silent,
 ) -> TrialResult:
     """Train a trial's settings on the folds of `members`, or go on where an earlier call was cut off.
 
@@ -70,7 +72,7 @@ def run_trial(
         members: fold members, each of which holds some images out.
         config: what `values` came to.
         budget: what a network may cost.
-        on_step: told of every step, over all folds.
+        tell: told of every step, over all folds.
 
     Raises:
         InputError: the folder cannot be written.
@@ -82,7 +84,7 @@ def run_trial(
         if not (folder / "result.json").exists():
             remove_leftovers(folder)
             write_json(folder / "config.json", facts)
-            _write_result(folder, _attempt(folder, values, batch, members, config, budget, on_step))
+            _write_result(folder, _attempt(folder, values, batch, members, config, budget, tell))
         return _ended(folder)
 
 
@@ -93,14 +95,14 @@ def run_trial_apart(
     members: Sequence[Member],
     config: Config,
     budget: Budget,
-    on_step: OnStep = lambda done, total, best: None,
+    tell: Tell = silent,
 ) -> TrialResult:
     """Do what `run_trial` does in a process of its own: TensorFlow keeps some memory of every network it trained.
 
     A process that is killed, as the kernel does where memory runs out, is a failed trial; repeating it would end alike.
     """
     try:
-        return call_apart(run_trial, folder, values, batch, members, config, budget, on_told=on_step)
+        return call_apart(run_trial, folder, values, batch, members, config, budget, tell=tell)
     except KilledError as error:
         with locked(folder, wait=True):
             if not (folder / "result.json").exists():
@@ -161,7 +163,7 @@ def _attempt(
     members: Sequence[Member],
     config: Config,
     budget: Budget,
-    on_step: OnStep,
+    tell: Tell,
 ) -> TrialResult:
     known: dict[str, Any] = {"trial": _number(folder), "values": dict(values)}
     try:
@@ -169,7 +171,7 @@ def _attempt(
         if reason := _beyond(budget, known["parameters"], known["ms_per_image"]):
             return TrialResult(status=BEYOND_BUDGET, reason=reason, **known)
         scores = [
-            _fit_fold(folder, batch, member, config, _share(on_step, place, len(members)))
+            _fit_fold(folder, batch, member, config, share(tell, place, len(members)))
             for place, member in enumerate(members)
         ]
     except (InputError, tf.errors.OpError, MemoryError) as error:
@@ -197,7 +199,7 @@ def _beyond(budget: Budget, parameters: int, ms_per_image: float | None) -> str:
     return ""
 
 
-def _fit_fold(folder: Path, batch: Batch, member: Member, config: Config, on_step: OnStep) -> float:
+def _fit_fold(folder: Path, batch: Batch, member: Member, config: Config, tell: Tell) -> float:
     held_out = frozenset(member.held_out)
     place = folder / f"fold-{member.number}"
     remove_leftovers(place)
@@ -207,14 +209,11 @@ def _fit_fold(folder: Path, batch: Batch, member: Member, config: Config, on_ste
         validation_dataset(batch.select(held_out), config),
         config,
         seed=member.seed,
-        on_step=on_step,
+        tell=tell,
+        stage=f"trial {_number(folder)}",
     )
     keras.backend.clear_session(free_memory=True)
     return state.best_score
-
-
-def _share(on_step: OnStep, place: int, folds: int) -> OnStep:
-    return lambda done, total, best: on_step(place * total + done, folds * total, best)
 
 
 def _clear(folder: Path) -> None:

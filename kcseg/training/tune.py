@@ -4,18 +4,22 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras_tuner
 from keras_tuner.engine.trial import Trial
 from keras_tuner.errors import FatalError, FatalRuntimeError
 
-from kcseg.config import Config, to_json
+from kcseg.config import Config
+from kcseg.config_json import to_json
 from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers, require_own, write_json
 from kcseg.network.unet import count_parameters
+from kcseg.progress import Tell, silent
+from kcseg.training.fit import best_so_far
 from kcseg.training.oracle import MOST_DRAWS, BayesianOracle, Limit, RandomOracle, build_oracle
 from kcseg.training.post import ALONE, Post, require_chief
 from kcseg.training.run import plan_members
@@ -26,21 +30,6 @@ _SETTINGS, _STATE, _TRIALS = "search.json", "state.json", "trials"
 _HEARTBEAT_S = 5.0
 # for workers that have yet to be told that all is done, and for those that are just starting
 _FAREWELL_S, _LATE_S = 30.0, 3.0
-
-
-class TuneWatcher(Protocol):
-    """Whoever wants to see how far a search is."""
-
-    def trials(self, done: int, total: int, best_dice: float) -> None:
-        """So many trials have ended; `best_dice` is 0 where none was finished."""
-
-    def step(self, trial: str, done: int, total: int, best_dice: float) -> None:
-        """The trial at hand took a training step."""
-
-
-class _Unwatched:
-    def trials(self, done: int, total: int, best_dice: float) -> None: ...
-    def step(self, trial: str, done: int, total: int, best_dice: float) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -81,7 +70,7 @@ class Search:
             )
 
     def settings(self, values: Mapping[str, Any]) -> Config:
-        """Return the configuration that a trial's values stand for, with all epochs: what kcseg-train takes."""
+        """Return the configuration that a trial's values stand for, with all epochs: what kcseg train takes."""
         return configure(self.config, values)
 
     def trial_settings(self, values: Mapping[str, Any]) -> Config:
@@ -99,7 +88,7 @@ def tune(
     *,
     post: Post = ALONE,
     timeout_s: float = 1800.0,
-    watcher: TuneWatcher | None = None,
+    tell: Tell = silent,
 ) -> list[TrialResult]:
     """Run a search in a folder, or go on where an earlier call was cut off, and return its trials.
 
@@ -112,26 +101,25 @@ def tune(
         search: what is searched.
         post: the part this process has. keras-tuner reads the same environment variables by itself.
         timeout_s: after so many seconds without a sign of life a worker, or the chief, counts as missing.
-        watcher: is told of the progress.
+        tell: told of the trials that have ended, and of each training step.
 
     Raises:
         InputError: the folder holds something else or another search; every trial failed; the chief or a worker is
             missing.
     """
-    watcher = watcher or _Unwatched()
     facts = _facts(batch, search)
     if post.is_worker:
         if len(read_results(folder)) < search.trials:
             require_chief(post, timeout_s)
             require_own(folder / _SETTINGS, facts, "search", "challenge")
             with locked(folder / "workers" / post.id):
-                _search(_tuner(folder, batch, search, timeout_s, watcher))
+                _search(_tuner(folder, batch, search, timeout_s, tell))
         return read_results(folder)
     require_own(folder / _SETTINGS, facts, "search", "challenge")
     with locked(folder):
         remove_leftovers(folder)
         write_json(folder / _SETTINGS, facts)
-        tuner = _tuner(folder, batch, search, timeout_s, watcher)
+        tuner = _tuner(folder, batch, search, timeout_s, tell)
         tuner.oracle.restore(workers=post.is_chief)
         tuner.report()
         if not tuner.oracle.is_over():
@@ -168,9 +156,9 @@ class _Tuner(keras_tuner.Tuner):
     where it would propose failed ones again; and failures in a row do not end a worker and leave the chief waiting.
     """
 
-    def __init__(self, folder: Path, batch: Batch, search: Search, watcher: TuneWatcher, oracle: Any):
+    def __init__(self, folder: Path, batch: Batch, search: Search, tell: Tell, oracle: Any):
         super().__init__(oracle, directory=str(folder), project_name=_TRIALS)
-        self._place, self._batch, self._search, self._watcher = folder, batch, search, watcher
+        self._place, self._batch, self._search, self._tell = folder, batch, search, tell
         self._members = plan_members(batch.ids, search.config)[: search.folds]
         self._alive = 0.0
 
@@ -185,7 +173,7 @@ class _Tuner(keras_tuner.Tuner):
                 self._members,
                 self._search.trial_settings(values),
                 self._search.budget,
-                lambda done, total, best: self._step(trial.trial_id, done, total, best),
+                partial(self._alive_and, trial.trial_id),
             )
         except Exception as error:  # keras-tuner would take a full disk, or a fault of ours, for a bad trial
             raise FatalRuntimeError(str(error)) from error
@@ -203,19 +191,20 @@ class _Tuner(keras_tuner.Tuner):
         """Do nothing: `trials/<tuner>.json`, which makes keras-tuner read its own files back, is none of ours."""
 
     def report(self) -> None:
-        """Tell the watcher how many trials have ended."""
+        """Tell how many trials have ended."""
         results = read_results(self._place)
         best = max((result.dice or 0.0 for result in results), default=0.0)
-        self._watcher.trials(len(results), self._search.trials, best)
+        self._tell("trials", len(results), self._search.trials, best_so_far(best))
 
-    def _step(self, trial_id: str, done: int, total: int, best: float) -> None:
+    def _alive_and(self, trial_id: str, stage: str, done: int, total: int, note: str = "") -> None:
+        """Tell of a training step, and the chief, where there is one, that this worker lives."""
         if time.monotonic() - self._alive > _HEARTBEAT_S:
-            self.oracle.get_trial(trial_id)  # a sign of life to the chief, where there is one
+            self.oracle.get_trial(trial_id)
             self._alive = time.monotonic()
-        self._watcher.step(trial_id, done, total, best)
+        self._tell(stage, done, total, note)
 
 
-def _tuner(folder: Path, batch: Batch, search: Search, timeout_s: float, watcher: TuneWatcher) -> _Tuner:
+def _tuner(folder: Path, batch: Batch, search: Search, timeout_s: float, tell: Tell) -> _Tuner:
     space = hyperparameters(search.space)
     seed = search.config.seed if search.seed is None else search.seed
     oracle = build_oracle(
@@ -227,7 +216,7 @@ def _tuner(folder: Path, batch: Batch, search: Search, timeout_s: float, watcher
         first=values_of(search.config, search.space) if search.known_first else None,
     )
     oracle.keep_in(folder / _STATE, timeout_s=timeout_s)
-    return _Tuner(folder, batch, search, watcher, oracle)
+    return _Tuner(folder, batch, search, tell, oracle)
 
 
 def _limit(search: Search) -> Limit | None:
@@ -288,7 +277,7 @@ def _missing(oracle: RandomOracle | BayesianOracle, post: Post) -> str:
 def _nothing_fits(limit: Limit) -> str:
     return (
         f"none of {MOST_DRAWS} settings drawn makes a network of at most {limit.most} parameters; the smallest has "
-        f"{limit.smallest}; allow so many with --max-parameters, or lower 'network.levels'"
+        f"{limit.smallest}; allow so many, or lower 'network.levels'"
     )
 
 

@@ -7,8 +7,9 @@ from click.testing import CliRunner
 from kcseg.cli import main
 from kcseg.dataset.batch import training_batch
 from kcseg.files import read_csv
+from kcseg.study.challenge import remove_run
 from kcseg.training.members import train_members
-from kcseg.training.run import open_run, remove_run
+from kcseg.training.run import open_run
 
 
 def audit(*arguments):

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from kcseg.cli import main
-from kcseg.config import to_json
+from kcseg.config_json import to_json
 from kcseg.files import read_csv
 from kcseg.phantom.persons import simulate_persons
 
@@ -40,8 +40,8 @@ def test_it_ends_with_figure_table_and_page(compared):
     place, _, result = compared
     assert result.exit_code == 0, result.output
     assert "2 seeds" in result.output
-    assert [row["seed"] for row in read_csv(place / "run" / "starts.csv")] == ["1", "2"]
-    assert (place / "run" / "figures" / "starts.png").stat().st_size > 10_000
+    assert [row["seed"] for row in read_csv(place / "run" / "comparison.csv")] == ["1", "2"]
+    assert (place / "run" / "figures" / "comparison.png").stat().st_size > 10_000
     assert "pre-trained on coco" in (place / "run" / "report.html").read_text()
 
 
@@ -50,7 +50,7 @@ def test_more_seeds_continue_it(compared):
     before = {path: path.stat().st_mtime_ns for path in (place / "run").rglob("history.csv")}
     result = kcseg(*arguments, "--coco", place / "coco", "--seeds", 3)
     assert result.exit_code == 0, result.output
-    assert len(read_csv(place / "run" / "starts.csv")) == 3
+    assert len(read_csv(place / "run" / "comparison.csv")) == 3
     assert all(path.stat().st_mtime_ns == time for path, time in before.items())
 
 

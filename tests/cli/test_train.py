@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from kcseg.cli import main
-from kcseg.config import to_json
+from kcseg.config_json import to_json
 from kcseg.files import read_csv, read_json, sha256
 
 

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from kcseg.cli import main
-from kcseg.config import from_json
+from kcseg.config_json import from_json
 from kcseg.files import read_csv, read_json
 
 OPTIONS = ("--trials", 3, "--folds", 1, "--epochs", 2, "--max-parameters", 8000)

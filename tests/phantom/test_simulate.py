@@ -19,8 +19,8 @@ def digests(folder):
 def simulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("simulated") / "challenge"
     seen = []
-    simulate_challenge(folder, SMALL, progress=lambda: seen.append(1))
-    assert len(seen) == 7
+    simulate_challenge(folder, SMALL, tell=lambda *told: seen.append(told))
+    assert seen[0] == ("simulating", 1, 7) and seen[-1] == ("simulating", 7, 7)
     return folder
 
 
@@ -67,13 +67,12 @@ def test_what_was_cut_off_goes_on_to_the_same_files(tmp_path, simulated):
     class Cut(Exception):
         pass
 
-    def cut(done=[]):  # noqa: B006
-        done.append(1)
-        if len(done) == 3:
+    def cut(stage, done, total, note=""):
+        if done == 3:
             raise Cut
 
     with pytest.raises(Cut):
-        simulate_challenge(tmp_path / "cut", SMALL, progress=cut)
+        simulate_challenge(tmp_path / "cut", SMALL, tell=cut)
     assert not (tmp_path / "cut" / "simulation.json").exists()
     simulate_challenge(tmp_path / "cut", SMALL)
     assert digests(tmp_path / "cut") == digests(simulated)

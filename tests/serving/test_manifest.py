@@ -1,7 +1,8 @@
 from datetime import date
 
 import kcseg
-from kcseg.config import ExportConfig, from_json
+from kcseg.config import ExportConfig
+from kcseg.config_json import from_json
 from kcseg.files import read_json
 from kcseg.serving.export import export_run
 

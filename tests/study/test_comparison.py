@@ -5,7 +5,7 @@ import pytest
 
 from kcseg.errors import InputError
 from kcseg.network.unet import build_unet
-from kcseg.study.comparison import PRETRAINED, RANDOM, Comparison, compare_starts
+from kcseg.study.comparison import PRETRAINED, RANDOM, Comparison, compare
 from kcseg.training.checkpoint import save_pretrained
 
 
@@ -25,7 +25,7 @@ def weights(tmp_path_factory, trained_run):
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory, rings, weights, comparison):
     folder = tmp_path_factory.mktemp("comparison")
-    return folder, compare_starts(folder, rings, weights, comparison)
+    return folder, compare(folder, rings, weights, comparison)
 
 
 def test_looks_at_the_held_out_images_after_so_many_steps(compared, comparison):
@@ -55,19 +55,19 @@ def test_a_start_from_weights_that_know_is_ahead(compared):
 def test_run_again_it_trains_nothing_and_says_the_same(compared, rings, weights, comparison):
     folder, histories = compared
     files = {path: path.stat().st_mtime_ns for path in folder.rglob("history.csv")}
-    assert compare_starts(folder, rings, weights, comparison) == histories
+    assert compare(folder, rings, weights, comparison) == histories
     assert files == {path: path.stat().st_mtime_ns for path in folder.rglob("history.csv")}
 
 
 def test_other_settings_are_refused(compared, rings, weights, comparison):
     with pytest.raises(InputError, match="other settings"):
-        compare_starts(compared[0], rings, weights, replace(comparison, steps=9))
+        compare(compared[0], rings, weights, replace(comparison, steps=9))
 
 
 def test_weights_of_another_network_are_refused(tmp_path, rings, tiny, comparison):
     save_pretrained(tmp_path / "other.npz", build_unet(replace(tiny.network, filters=8), seed=0))
     with pytest.raises(InputError, match="first_convolution"):
-        compare_starts(tmp_path / "run", rings, tmp_path / "other.npz", comparison)
+        compare(tmp_path / "run", rings, tmp_path / "other.npz", comparison)
 
 
 @pytest.mark.parametrize("values", [{"seeds": 0}, {"every": 0}, {"steps": 2}])

@@ -14,8 +14,8 @@ from kcseg.training.run import Run, open_run
 
 def test_each_image_is_predicted_by_the_member_that_held_it_out(trained_run, rings):
     seen = []
-    soft_masks = held_out_soft_masks(trained_run, rings, lambda: seen.append(1))
-    assert len(seen) == len(soft_masks) == len(rings)
+    soft_masks = held_out_soft_masks(trained_run, rings, lambda *told: seen.append(told))
+    assert seen[-1][1:] == (len(rings), len(rings)) and len(seen) == len(soft_masks) == len(rings)
     folds = read_json(trained_run.folder / "folds.json")
     images = window(np.stack(rings.images), trained_run.config.image.window_hu)[..., np.newaxis]
     everyone = {number: trained_run.load_network(number).predict(images, verbose=0) for number in (1, 2)}
@@ -27,7 +27,7 @@ def test_each_image_is_predicted_by_the_member_that_held_it_out(trained_run, rin
 
 def test_other_images_are_refused(trained_run, rings):
     other = Batch(rings.name, rings.ids, rings.images, rings.masks[::-1])
-    with pytest.raises(InputError, match="--data"):
+    with pytest.raises(InputError, match="challenge folder of its training"):
         held_out_soft_masks(trained_run, other)
 
 

@@ -37,7 +37,7 @@ def test_the_card_states_the_facts_of_the_run(tmp_path, scored_run, ring_challen
         "Mean Dice on 4 test images",
     ):
         assert stated in text
-    assert "kcseg-train --config config.json --data DIR" in text and "Apache-2.0" in text
+    assert "kcseg train --config config.json --data DIR" in text and "Apache-2.0" in text
     assert "| median | 0.9234 | 0.9345 | – |" in text
     fold = card["members"]["member-1"]["validation_dice"]
     assert f"| member-1 | 0.8123 | – | {fold:.4f} |" in text
@@ -64,10 +64,10 @@ def test_a_run_that_was_not_scored_says_so(packed):
 def test_the_command_is_told_from_settings_and_data(tmp_path):
     write_json(tmp_path / "data.json", {"images": 1, "sha256": ""})
     run = Run(tmp_path, PRESETS["thorough"])
-    assert pack._command(run, tmp_path / "challenge") == "kcseg-train --preset thorough"
+    assert pack._command(run, tmp_path / "challenge") == "kcseg train --preset thorough"
     write_json(tmp_path / "data.json", {"images": 1, "sha256": "", "pretrained_sha256": ""})
     other = Run(tmp_path, replace(run.config, seed=1))
-    told = "kcseg-train --config config.json --pretrained pretrained.npz --data DIR"
+    told = "kcseg train --config config.json --pretrained pretrained.npz --data DIR"
     assert pack._command(other, tmp_path / "elsewhere") == told
 
 

@@ -58,15 +58,15 @@ def told(*content):
 
 def test_what_it_tells_and_returns_arrives(work):
     seen = []
-    assert call_apart(work.add, 1, 2, on_told=lambda *content: seen.append(content)) == 3
+    assert call_apart(work.add, 1, 2, tell=lambda *content: seen.append(content)) == 3
     assert seen == [(0, 1), (1, 1), (2, 1)]
 
 
 def test_a_mistake_and_a_fault_are_told_apart(work):
     with pytest.raises(InputError, match="no room"):
-        call_apart(work.refuse, on_told=told)
+        call_apart(work.refuse, tell=told)
     with pytest.raises(RuntimeError, match=r"(?s)exit code 1.*ZeroDivisionError"):
-        call_apart(work.fail, on_told=told)
+        call_apart(work.fail, tell=told)
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,12 @@ def test_a_mistake_and_a_fault_are_told_apart(work):
 def test_a_signal_that_ends_it_is_named(work, number, reason):
     seen = []
     with pytest.raises(KilledError, match=f"ended by signal {number:d}, {reason}"):
-        call_apart(work.end_by, number, on_told=seen.append)
+        call_apart(work.end_by, number, tell=seen.append)
     assert seen == ["here"]
 
 
 def test_signals_meant_for_the_caller_do_not_end_it(work):
-    assert call_apart(work.survive, on_told=told) == "alive"
+    assert call_apart(work.survive, tell=told) == "alive"
 
 
 def is_alive(process):
@@ -102,7 +102,7 @@ def test_it_ends_with_the_caller(tmp_path, work, number):
     code = (
         "import signal, sys; from pathlib import Path; from kcseg.training.apart import call_apart; import apart_work\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
-        "call_apart(apart_work.wait, Path(sys.argv[1]), on_told=print)"
+        "call_apart(apart_work.wait, Path(sys.argv[1]), tell=print)"
     )
     path = tmp_path / "process"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

@@ -17,7 +17,7 @@ class Cut(Exception):
 def fit(folder, rings, config, *, validate=True, cut_after=None):
     held_out = random_folds(rings.ids, 3, seed=1)[0]
 
-    def on_step(done, total, best):
+    def tell(stage, done, total, note=""):
         if done == cut_after:
             raise Cut
 
@@ -27,7 +27,7 @@ def fit(folder, rings, config, *, validate=True, cut_after=None):
         validation_dataset(rings.select(held_out), config) if validate else None,
         config,
         seed=3,
-        on_step=on_step,
+        tell=tell,
     )
 
 

@@ -24,11 +24,11 @@ def test_a_finished_member_is_passed_over(tmp_path, rings, tiny):
     run = open_run(tmp_path, rings, tiny)
     train_members(run, rings, [3])
     written = run.weights_path(3).stat().st_mtime_ns
-    steps = []
+    told = []
     train_members(
-        run, rings, [3], on_step=lambda member, done, total, best: steps.append((member, done / total))
+        run, rings, [3], tell=lambda stage, done, total, note="": told.append((stage, done / total))
     )
-    assert steps == [(3, 1.0)]  # all of it done, for who shows the progress
+    assert told == [("members", 0), ("member 3", 1), ("members", 1)]
     assert run.weights_path(3).stat().st_mtime_ns == written
 
 

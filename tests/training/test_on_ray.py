@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from kcseg.cli import main
-from kcseg.config import to_json
+from kcseg.config_json import to_json
 from kcseg.errors import InputError
 from kcseg.files import locked, read_csv, sha256
 from kcseg.ray import joined

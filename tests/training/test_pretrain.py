@@ -75,12 +75,12 @@ def test_an_interrupted_pretraining_ends_with_the_same_weights(tmp_path, pretrai
     class Cut(Exception):
         pass
 
-    def cut(done, total, best):
+    def cut(stage, done, total, note=""):
         if done == 25:
             raise Cut
 
     with pytest.raises(Cut):
-        pretrain(tmp_path / "run", squares, config, on_step=cut)
+        pretrain(tmp_path / "run", squares, config, tell=cut)
     assert not (tmp_path / "run" / "pretrained.npz").exists()
     pretrain(tmp_path / "run", squares, config)
     with (

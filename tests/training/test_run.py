@@ -3,11 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kcseg.config import Config, to_json
+from kcseg.config import Config
+from kcseg.config_json import to_json
 from kcseg.errors import InputError
-from kcseg.files import locked, read_json, write_json
+from kcseg.files import read_json, write_json
 from kcseg.training.members import train_members
-from kcseg.training.run import load_run, open_run, plan_members, remove_run
+from kcseg.training.run import load_run, open_run, plan_members
 
 
 def test_five_fold_members_and_two_full_ones():
@@ -63,36 +64,12 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path, rings, tiny):
     (tmp_path / "thesis.docx").write_text("years of work")
     with pytest.raises(InputError, match="not a kcseg run"):
         open_run(tmp_path, rings, tiny)
-    remove_run(tmp_path, keep_challenge=False)
     assert (tmp_path / "thesis.docx").read_text() == "years of work"
-
-
-def test_removing_a_run_leaves_foreign_files(tmp_path, rings, tiny):
-    run = open_run(tmp_path, rings, tiny)
-    train_members(run, rings, [3])
-    (tmp_path / "notes.txt").write_text("mine")
-    remove_run(tmp_path, keep_challenge=False)
-    assert {path.name for path in tmp_path.iterdir()} <= {"notes.txt", ".lock"}
 
 
 def test_a_folder_without_a_run_is_named(tmp_path):
     with pytest.raises(InputError, match=r"has no config\.json"):
         load_run(tmp_path)
-
-
-def test_a_foreign_config_protects_its_folder(tmp_path):
-    (tmp_path / "config.json").write_text('{"port": 8080}')
-    (tmp_path / "figures").mkdir()
-    with pytest.raises(InputError, match="unknown key 'port'"):
-        remove_run(tmp_path, keep_challenge=False)
-    assert (tmp_path / "figures").is_dir()
-
-
-def test_a_run_in_training_is_not_removed(tmp_path, rings, tiny):
-    run = open_run(tmp_path, rings, tiny)
-    with locked(run.member_folder(2)), pytest.raises(InputError, match="in use by process"):
-        remove_run(tmp_path, keep_challenge=False)
-    assert (tmp_path / "config.json").exists()
 
 
 def test_a_start_that_was_cut_off_does_not_bind_the_next(tmp_path, rings, tiny):

@@ -5,7 +5,8 @@ import keras_tuner
 import numpy as np
 import pytest
 
-from kcseg.config import PRESETS, from_json, to_json
+from kcseg.config import PRESETS
+from kcseg.config_json import from_json, to_json
 from kcseg.training.space import SPACE, configure, hyperparameters, values_of
 
 

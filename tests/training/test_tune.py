@@ -31,11 +31,11 @@ def untrained(monkeypatch):
 
     faults, seen = {}, []
 
-    def fit(folder, steps, validation, config, *, seed, on_step):
+    def fit(folder, steps, validation, config, *, seed, tell, stage):
         seen.append(config)
         if error := faults.get(len(seen)):
             raise error
-        on_step(1, 1, 0.5)
+        tell(stage, 1, 1)
         state = State()
         state.best_score = config.network.filters / 10 + config.training.learning_rate
         return None, state
@@ -50,18 +50,17 @@ def test_trials_are_trained_on_folds_and_scored_by_their_mean_and_killed_ones_ar
 ):
     told = []
 
-    class Watcher:
-        def trials(self, done, total, best_dice):
+    def tell(stage, done, total, note=""):
+        if stage == "trials":
             told.append((done, total))
-
-        def step(self, trial, done, total, best_dice):
-            assert 1 <= done <= total == 4  # two folds, an epoch of two steps
-            if trial == "1":  # as the kernel does where memory runs out
-                holder = (tmp_path / "trials" / "trial_1" / ".lock").read_text().split()[0]
-                os.kill(int(holder), signal.SIGKILL)
+            return
+        assert 1 <= done <= total == 4  # two folds, an epoch of two steps
+        if stage == "trial 1":  # as the kernel does where memory runs out
+            holder = (tmp_path / "trials" / "trial_1" / ".lock").read_text().split()[0]
+            os.kill(int(holder), signal.SIGKILL)
 
     search = replace(search, trials=3)
-    results = tune(tmp_path, rings, search, watcher=Watcher())
+    results = tune(tmp_path, rings, search, tell=tell)
     assert [result.trial for result in results] == ["0", "1", "2"]
     assert told[0] == (0, 3) and told[-1] == (3, 3)
     killed = results.pop(1)

@@ -14,7 +14,7 @@ import kcseg
 PACKAGE = Path(kcseg.__file__).parent
 # from the ground up: a module imports from its own room and from those before it
 ROOMS = [
-    *("errors", "files", "config", "config_json", "processes", "progress", "ray"),
+    *("errors", "files", "config", "config_json", "processes", "progress", "results", "ray"),
     *("image", "phantom", "dataset", "network", "training", "serving", "server"),
     *("page", "prediction", "study", "cli"),
 ]

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from kcseg.cli.console import console, progress_bars, quiet_import
 from kcseg.cli.settings import trained_on_option
+from kcseg.results import refuse_taken
 
 _SHOWN = 10
 
@@ -23,12 +24,11 @@ def audit(run: Path, data: Path | None, out: Path | None, force: bool) -> None:
     Where truth and planted faults are known, as in a simulated challenge, it also says how well that finds the faults.
     """
     with quiet_import():
-        from kcseg.study.audit import audit_run, read_audited, refuse_overwrite, write_audit
+        from kcseg.study.audit import RESULTS, audit_run, read_audited, write_audit
         from kcseg.training.run import load_run
 
     trained, out = load_run(run), out or run / "audit"
-    if not force:
-        refuse_overwrite(out)
+    refuse_taken(out, RESULTS, force=force)
     batch, truth, faults = read_audited(trained, data)
     with progress_bars() as tell:
         found = audit_run(trained, batch, truth, faults, tell)

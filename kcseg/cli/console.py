@@ -33,7 +33,8 @@ class _ClearErrors(click.Command):
         try:
             return super().invoke(ctx)
         except InputError as error:
-            raise click.UsageError(str(error)) from error
+            # what the rooms below call 'force' is an option here
+            raise click.UsageError(str(error).replace("'force'", "--force")) from error
         except OSError as error:
             if error.filename is None:
                 raise

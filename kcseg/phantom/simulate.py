@@ -13,14 +13,25 @@ import numpy as np
 
 from kcseg.config import SimulationConfig
 from kcseg.errors import InputError, reason_of
-from kcseg.files import holds_others, locked, read_json, remove_leftovers, rename, write, write_json
+from kcseg.files import (
+    holds_others,
+    locked,
+    read_facts,
+    read_json,
+    remove_leftovers,
+    rename,
+    write,
+    write_json,
+)
 from kcseg.image.listing import refuse_link_out
 from kcseg.phantom.annotator import FaultRates, annotate
 from kcseg.phantom.case import draw_case
 from kcseg.processes import end_with_parent
 from kcseg.progress import Tell, counted, silent
+from kcseg.results import remove_files
 
 _STARTED, _COMPLETE = "simulation-started.json", "simulation.json"
+_KINDS = ("images", "masks", "truth")
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,17 @@ def is_simulated(folder: Path) -> bool:
     return (folder / _COMPLETE).exists() or (folder / _STARTED).exists()
 
 
+def remove_challenge(folder: Path) -> None:
+    """Remove the simulated challenge in a folder, complete or not: the files of its cases, and nothing else."""
+    for path in (folder / _COMPLETE, folder / _STARTED):
+        if path.exists():
+            facts = read_facts(path, train=list, test=int, seed=int)
+            config = SimulationConfig(tuple(facts["train"]), facts["test"], facts["seed"])
+            cases = [f"{task.folder.name}/{{}}/{task.id}.npy" for task in _tasks(folder, config)]
+            remove_files(folder, (case.format(kind) for case in cases for kind in _KINDS))
+            remove_files(folder, [path.name, ".lock"])
+
+
 def planted_faults(folder: Path, ids: Sequence[str]) -> tuple[tuple[str, ...], ...] | None:
     """Return the faults planted in each reference, names of `FaultRates`; None where nothing was simulated.
 
@@ -108,7 +130,7 @@ def _tasks(folder: Path, config: SimulationConfig) -> Iterator[_Task]:
 def _write_cases(tasks: list[_Task], tell: Tell, workers: int) -> dict[str, dict[str, Any]]:
     """Write all cases and return what is worth knowing about each, by batch and id."""
     for batch in {task.folder for task in tasks}:
-        for kind in ("images", "masks", "truth"):
+        for kind in _KINDS:
             remove_leftovers(batch / kind)
     cases, one_more = {}, counted(tell, "simulating", len(tasks))
     with _mapper(workers) as run:
@@ -123,7 +145,7 @@ def _write_case(task: _Task) -> dict[str, Any]:
     random = np.random.default_rng(np.random.SeedSequence(task.seeds))
     case = draw_case(random)
     reference, faults = annotate(case.truth, case.vessels, random)
-    for kind, array in {"images": case.hu, "masks": reference, "truth": case.truth}.items():
+    for kind, array in zip(_KINDS, (case.hu, reference, case.truth), strict=True):
         write(task.folder / kind / f"{task.id}.npy", partial(np.save, arr=array))
     return {**case.facts, "faults": list(faults)}
 

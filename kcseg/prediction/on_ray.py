@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kcseg.errors import InputError
-from kcseg.prediction.predict import Prediction, clear_results, parts, predict_part, write_table
+from kcseg.prediction.predict import Prediction, make_room, parts, predict_part, write_table
 from kcseg.progress import Tell, counted, silent
 from kcseg.ray import worker_share
 from kcseg.serving.local import find_model
@@ -36,7 +36,7 @@ def predict_files_on_ray(
     import ray.data
 
     model, out = find_model(model).absolute(), out.absolute()  # workers start in folders of their own
-    clear_results(images, out, hu_offset=hu_offset, force=force)
+    make_room(images, out, hu_offset=hu_offset, force=force)
     share = worker_share()
     ray.data.DataContext.get_current().enable_progress_bars = False  # we draw our own
     logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -8,30 +8,28 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 
-from kcseg.errors import InputError
-from kcseg.files import atomic_path, remove, remove_leftovers, write_csv
+from kcseg.files import atomic_path, write_csv
 from kcseg.image.formats import read_image, write_mask
-from kcseg.image.image import Image, Spacing, resample, to_shape
+from kcseg.image.image import Image, resample, to_shape
 from kcseg.page.figures import overlay
 from kcseg.page.page import write_page
 from kcseg.progress import Tell, counted, silent
+from kcseg.results import begin, refuse_taken
+from kcseg.serving.contract import IMAGES_TOGETHER
 from kcseg.serving.runner import Ensemble, Segmentation
 
 # Our choice, from the simulated challenge: below these a person should look before the mask is used.
 LITTLE_CORTEX_MM2 = 1000.0
 CLEAR_DISAGREEMENT = 0.2
 
-_PART = 8  # images read, segmented and written together: memory holds no more of them
-
-_RESULTS = ("index.html", "table.csv", "masks", "overlays")
-
 
 @dataclass(frozen=True)
 class Prediction:
     """One row of the table: how much cortex, and how sure the members are of it.
 
-    `probability` is the mean of the median soft mask inside the mask, `disagreement` that of the members' standard
-    deviation; both are 0 where no cortex was found. `note` says why a person should look, and is empty otherwise.
+    All is measured on the mask that is written. `probability` is the mean of the members' median inside it,
+    `disagreement` that of their standard deviation; both are 0 where no cortex was found. `note` says why a person
+    should look, and is empty otherwise.
     """
 
     id: str
@@ -53,12 +51,13 @@ def predict_files(
     """Segment image files and write `masks/<id>.png`, `overlays/<id>.png`, `table.csv` and `index.html` to `out`.
 
     Every file is read once before anything is written, so that a bad one leaves nothing behind. Masks are uint8 0 or
-    255 on the grid of their file, row 0 = head, column 0 = patient's right; areas are in mm².
+    255 on the grid of their file, row 0 = head, column 0 = patient's right; areas are in mm². Of what `out` holds, only
+    earlier results of kcseg are replaced.
 
     Raises:
-        InputError: a file that cannot be used, or results in `out` without `force`.
+        InputError: a file that cannot be used, earlier results in `out` without `force`, or foreign files in the way.
     """
-    clear_results(images, out, hu_offset=hu_offset, force=force)
+    make_room(images, out, hu_offset=hu_offset, force=force)
     rows, one_more = [], counted(tell, "segmenting", len(images))
     for part in parts(images):
         for row in predict_part(ensemble, part, out, hu_offset=hu_offset):
@@ -68,28 +67,31 @@ def predict_files(
     return rows
 
 
-def clear_results(images: Mapping[str, Path], out: Path, *, hu_offset: int | None, force: bool) -> None:
+def make_room(images: Mapping[str, Path], out: Path, *, hu_offset: int | None, force: bool) -> None:
     """Read every file once, then remove earlier results from `out`; a bad file leaves them as they are.
 
     Raises:
-        InputError: a file that cannot be used, or results in `out` without `force`.
+        InputError: as `predict_files`.
     """
-    if not force:
-        _refuse_overwrite(out)
+    names = [
+        "index.html",
+        "table.csv",
+        *(name for id in images for name in (_mask_name(id), _overlay_name(id))),
+    ]
+    refuse_taken(out, names, force=force, inputs=images.values())
     for path in images.values():
         read_image(path, hu_offset=hu_offset)
-    for name in _RESULTS:
-        remove(out / name)
-    remove_leftovers(out)
+    begin(out, names)
 
 
 def parts(images: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
     """Cut images into the parts that go through the networks together, in order.
 
-    Rounding may differ with the company an image keeps, so that whoever wants the same bytes keeps to these parts.
+    What else goes through a network may change the last digits of an image's result: who wants the same bytes keeps to
+    these parts.
     """
     left = iter(images.items())
-    while part := dict(islice(left, _PART)):
+    while part := dict(islice(left, IMAGES_TOGETHER)):
         yield part
 
 
@@ -102,30 +104,49 @@ def predict_part(
         InputError: a file that cannot be read or written.
     """
     files = [read_image(path, hu_offset=hu_offset) for path in images.values()]
-    at_1_mm = [resample(image) for image in files]
-    segmentations = ensemble.segment_each(image.hu for image in at_1_mm)
-    for name, image, resampled, found in zip(images, files, at_1_mm, segmentations, strict=True):
-        mask = to_shape(found.mask, image.hu.shape) > 0.5
-        write_mask(out / "masks" / f"{name}.png", mask)
-        _write_overlay(out / "overlays" / f"{name}.png", image, mask)
-        yield _describe(name, found, resampled.spacing_mm or (1.0, 1.0))
+    segmentations = ensemble.segment_each(resample(image).hu for image in files)
+    for id, image, at_1_mm in zip(images, files, segmentations, strict=True):
+        found = on_grid(at_1_mm, image.hu.shape)
+        write_mask(out / _mask_name(id), found.mask)
+        _write_overlay(out / _overlay_name(id), image, found.mask)
+        yield _describe(id, found, image)
 
 
 def write_table(out: Path, rows: Sequence[Prediction]) -> None:
     """Write `table.csv` and the page `index.html` to `out`, a row an image."""
     table = [asdict(row) for row in rows]
     write_csv(out / "table.csv", table)
-    write_page(out / "index.html", "predictions.html", rows=sorted(table, key=lambda row: row["note"] == ""))
+    first = sorted(table, key=lambda row: row["note"] == "")
+    write_page(out / "index.html", "predictions.html", rows=first)
 
 
-def _describe(name: str, found: Segmentation, spacing_mm: Spacing) -> Prediction:
-    inside = found.mask
-    area = float(inside.sum()) * spacing_mm[0] * spacing_mm[1]
-    disagreement = float(found.disagreement[inside].mean()) if area else 0.0
+def on_grid(found: Segmentation, shape: tuple[int, ...]) -> Segmentation:
+    """Return a segmentation on another grid of the same field of view.
+
+    The probability is resampled and then cut once, at the threshold by which the model cut its own mask.
+    """
+    if found.mask.shape == shape:
+        return found
+    probability = to_shape(found.probability, shape)
+    mask = probability > _threshold(found)
+    return Segmentation(mask, probability, to_shape(found.disagreement, shape))
+
+
+def _threshold(found: Segmentation) -> float:
+    """Return the threshold between a mask and what is outside it; 0.5 wherever that separates them."""
+    outside = float(found.probability.max(where=~found.mask, initial=0))
+    inside = float(found.probability.min(where=found.mask, initial=1))
+    return 0.5 if outside <= 0.5 < inside else (outside + inside) / 2
+
+
+def _describe(id: str, found: Segmentation, image: Image) -> Prediction:
+    height_mm, width_mm = image.spacing_mm or (1.0, 1.0)
+    area = np.count_nonzero(found.mask) * height_mm * width_mm
+    disagreement = float(found.disagreement[found.mask].mean()) if area else 0.0
     return Prediction(
-        id=name,
+        id=id,
         cortex_mm2=round(area, 1),
-        probability=round(float(found.probability[inside].mean()), 3) if area else 0.0,
+        probability=round(float(found.probability[found.mask].mean()), 3) if area else 0.0,
         disagreement=round(disagreement, 3),
         note="; ".join(_doubts(area, disagreement)),
     )
@@ -140,6 +161,14 @@ def _doubts(area_mm2: float, disagreement: float) -> Iterator[str]:
         yield "members disagree"
 
 
+def _mask_name(id: str) -> str:
+    return f"masks/{id}.png"
+
+
+def _overlay_name(id: str) -> str:
+    return f"overlays/{id}.png"
+
+
 def _write_overlay(path: Path, image: Image, mask: np.ndarray) -> None:
     """Write the image beside the image with the mask in blue, enlarged so that a rim of one pixel can be seen."""
     plain = overlay(image.hu, np.zeros_like(mask))
@@ -148,9 +177,3 @@ def _write_overlay(path: Path, image: Image, mask: np.ndarray) -> None:
     pixels = (picture * 255).astype(np.uint8).repeat(enlarge, axis=0).repeat(enlarge, axis=1)
     with atomic_path(path) as temporary:
         PIL.Image.fromarray(pixels).save(temporary)
-
-
-def _refuse_overwrite(out: Path) -> None:
-    for name in _RESULTS:
-        if (out / name).exists():
-            raise InputError(f"{out / name} exists; choose another folder, or replace it with 'force'")

@@ -11,6 +11,7 @@ from kcseg.errors import InputError
 OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"serving_default": ("mask", "probability", "disagreement"), "members": ("soft_masks",)}
 )
+IMAGES_TOGETHER = 8  # through the networks at a time; the last digits of a result depend on it (our choice)
 ANSWER_BYTES = 1 << 30  # the largest taken: an image of 2048 x 2048, as JSON, by ten members (our choice)
 
 

@@ -20,6 +20,16 @@ from kcseg.serving.manifest import Trained, manifest
 from kcseg.serving.warmup import write_warmup
 from kcseg.training.run import MODEL_NAME, Run, load_run
 
+# what an export consists of
+EXPORTED = (
+    *(
+        "saved_model.pb",
+        "fingerprint.pb",
+        "variables/variables.index",
+        "variables/variables.data-00000-of-00001",
+    ),
+    *("assets.extra/manifest.json", "assets.extra/tf_serving_warmup_requests", "assets"),
+)
 _VERSION = re.compile("[1-9][0-9]{0,17}")  # TF Serving's are positive and of 64 bits
 
 

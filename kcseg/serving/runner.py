@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from kcseg.errors import InputError
-from kcseg.serving.contract import OUTPUTS, Model
+from kcseg.serving.contract import IMAGES_TOGETHER, OUTPUTS, Model
 
 REQUEST_PIXELS = 1 << 20  # a request to a server: 28 crops of 192 x 192, about 20 MiB as JSON (our choice)
 
@@ -89,7 +89,9 @@ class Ensemble:
         found = self._ask("serving_default", images_hu)
         return Segmentation(found["mask"].astype(bool), found["probability"], found["disagreement"])
 
-    def segment_each(self, images_hu: Iterable[np.ndarray], batch_size: int = 8) -> Iterator[Segmentation]:
+    def segment_each(
+        self, images_hu: Iterable[np.ndarray], batch_size: int = IMAGES_TOGETHER
+    ) -> Iterator[Segmentation]:
         """Segment images (height, width) one after the other, in order; only a batch is held in memory.
 
         Neighbours of one shape go through the networks together. Each result's arrays are (height, width).

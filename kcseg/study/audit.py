@@ -11,18 +11,19 @@ from scipy.stats import spearmanr
 
 from kcseg.dataset.batch import Batch, training_batch, training_truth
 from kcseg.errors import InputError
-from kcseg.files import is_folder, remove, write_csv
+from kcseg.files import is_folder, write_csv
 from kcseg.page.figures import reference_figure, save_figure, scores_figure
 from kcseg.page.page import write_page
 from kcseg.phantom.annotator import FAULTS
 from kcseg.phantom.simulate import planted_faults
 from kcseg.progress import Tell, silent
+from kcseg.results import begin
 from kcseg.study.held_out import held_out_soft_masks
 from kcseg.study.scores import dice
 from kcseg.study.statistics import mean_interval, roc_auc
 from kcseg.training.run import Run
 
-_RESULTS = ("index.html", "table.csv", "figures/worst.png", "figures/scores.png")
+RESULTS = ("index.html", "table.csv", "figures/worst.png", "figures/scores.png")
 _SHOWN = 16
 
 
@@ -195,23 +196,12 @@ def read_audited(
     return batch, training_truth(challenge), planted_faults(challenge, batch.ids)
 
 
-def refuse_overwrite(out: Path) -> None:
-    """Refuse a folder that holds an audit already.
-
-    Raises:
-        InputError: it does.
-    """
-    for name in _RESULTS:
-        if (out / name).exists():
-            raise InputError(f"{out / name} exists; choose another folder, or replace it with 'force'")
-
-
 def write_audit(out: Path, audit: Audit, batch: Batch) -> Path:
     """Write `table.csv`, `figures/worst.png`, `figures/scores.png` and, last, `index.html`; return the page.
 
-    An earlier audit in `out` is replaced.
+    An earlier audit in `out` is replaced; call `refuse_taken(out, RESULTS)` before the work begins.
     """
-    remove(out / "index.html")  # so that no page stands beside a table that is not its own
+    begin(out, RESULTS)
     write_csv(out / "table.csv", [_table_row(finding) for finding in audit.findings])
     worst, scores = out / "figures" / "worst.png", out / "figures" / "scores.png"
     shown = audit.findings[:_SHOWN]

@@ -1,6 +1,6 @@
 """The main job: train the members, export the ensemble, segment the test batch, score it and show it."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from datetime import date
 from pathlib import Path
@@ -8,15 +8,24 @@ from pathlib import Path
 from kcseg.config import Config
 from kcseg.dataset.batch import Batch, read_batch, test_batches, training_batch
 from kcseg.errors import InputError
-from kcseg.files import locked, remove, remove_leftovers
-from kcseg.phantom.simulate import is_simulated, simulate_challenge
+from kcseg.files import locked, remove_leftovers
+from kcseg.phantom.simulate import remove_challenge, simulate_challenge
 from kcseg.progress import Tell, silent
-from kcseg.serving.export import export_run
+from kcseg.results import remove_files, written
+from kcseg.serving.export import EXPORTED, export_run
 from kcseg.serving.runner import Ensemble
 from kcseg.study.evaluation import Evaluation
-from kcseg.study.report import report_run, segment_test_batches
+from kcseg.study.report import FIGURES, report_run, segment_test_batches
 from kcseg.training.members import train_members
-from kcseg.training.run import PRETRAINED_NAME, Run, load_run, open_run, plan_members
+from kcseg.training.run import (
+    MEMBER_FILES,
+    MODEL_NAME,
+    PRETRAINED_NAME,
+    Run,
+    load_run,
+    open_run,
+    plan_members,
+)
 
 Trainer = Callable[[Run, Batch, Sequence[int], Tell], None]
 
@@ -85,7 +94,7 @@ def _read_challenge(data: Path, config: Config) -> Batch:
 
 
 def remove_run(folder: Path, *, keep_challenge: bool) -> None:
-    """Remove the run in a folder with what kcseg wrote for it, and nothing else.
+    """Remove the run in a folder: the files that kcseg wrote for it, and nothing else.
 
     The challenge simulated inside the folder goes, too, unless `keep_challenge`.
 
@@ -99,11 +108,17 @@ def remove_run(folder: Path, *, keep_challenge: bool) -> None:
             for member in filter(Path.exists, members):
                 held.enter_context(locked(member))
             # the report first: without it the run no longer counts as finished, whatever else is left
-            for name in ("report.html", "scores.csv", "figures", "predictions", "audit", "export"):
-                remove(folder / name)
-            for member in members:
-                remove(member)
-            for name in ("config.json", "folds.json", "data.json", PRETRAINED_NAME):
-                remove(folder / name)
-    if not keep_challenge and is_simulated(folder / "challenge"):
-        remove(folder / "challenge")
+            remove_files(folder, ["report.html", "scores.csv"])
+            for place in (*folder.glob("predictions/*"), folder / "audit"):
+                remove_files(place, written(place))
+            remove_files(folder, _files_of(run))
+    if not keep_challenge:
+        remove_challenge(folder / "challenge")
+
+
+def _files_of(run: Run) -> Iterator[str]:
+    """Yield what kcseg writes into a run folder, config.json last."""
+    yield from (f"figures/{name}.png" for name in FIGURES)
+    for pattern in (*(f"export/{MODEL_NAME}/*/{name}" for name in EXPORTED), *MEMBER_FILES):
+        yield from (str(path.relative_to(run.folder)) for path in run.folder.glob(pattern))
+    yield from ("folds.json", "data.json", PRETRAINED_NAME, "config.json")

@@ -17,6 +17,8 @@ from kcseg.study.evaluation import Evaluation, evaluate, write_scores
 from kcseg.training.fit import read_history
 from kcseg.training.run import Run
 
+FIGURES = ("segmentation", "fold_disagreement", "training")
+
 
 def segment_test_batches(run: Run, ensemble: Ensemble, challenge: Path, tell: Tell = silent) -> None:
     """Segment every test batch of the challenge into `predictions/<batch>/` inside the run folder."""

@@ -28,6 +28,11 @@ from kcseg.training.checkpoint import load_pretrained, load_weights, refuse_too_
 
 MODEL_NAME = "kcseg"
 PRETRAINED_NAME = "pretrained.npz"
+# what training writes for its members
+MEMBER_FILES = (
+    *("member-*/member.weights.h5", "member-*/member.json", "member-*/history.csv", "member-*/state.npz"),
+    *("member-*/tensorboard/*/events.out.tfevents.*", "member-*/.lock"),
+)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def test_earlier_weights_are_kept_without_force_and_replaced_as_a_whole_with_it(
 ):
     out = shutil.copytree(packed, tmp_path / "weights")
     before = contents(out)
-    with pytest.raises(InputError, match="--force"):
+    with pytest.raises(InputError, match="replace them with 'force'"):
         pack_run(challenge_run, out, data=ring_challenge)
     assert contents(out) == before
     (out / "member-9.npz").write_bytes(b"of an earlier, larger ensemble")

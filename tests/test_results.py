@@ -61,7 +61,7 @@ def test_force_is_not_advised_against_foreign_files(tmp_path):
     fill(tmp_path, ["masks/a.png"], "drawn by hand")
     with pytest.raises(InputError, match="not written by kcseg") as refusal:
         refuse_taken(tmp_path, ["masks/a.png"], force=True)
-    assert "force" not in str(refusal.value)
+    assert "'force'" not in str(refusal.value)
 
 
 def test_an_input_is_no_place_for_results(tmp_path):

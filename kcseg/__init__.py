@@ -1,3 +1,26 @@
-"""kcseg finds the renal cortex in coronal CT with an ensemble of seven U-Nets."""
+"""kcseg finds the renal cortex in coronal CT with an ensemble of seven U-Nets, and measures it.
+
+An example, on a simulated image:
+
+    import kcseg
+    kcseg.simulate_challenge("challenge", kcseg.SimulationConfig(train=(1,), test=1))
+    image = kcseg.read_image("challenge/test/images/0001.npy")
+    found = kcseg.Ensemble.load().segment(image.hu[None])
+    print(found.mask.sum(), "mm² of cortex")
+
+Segment: `Ensemble` (`load` from a folder, `connect` to a server), `Segmentation`, `predict_files`, `list_images`.
+Read: `read_image`, `read_mask`, `Image`, `Mask`, `resample`, `window`, `InputError`.
+Data sets: `simulate_challenge`, `training_batch`, `read_batch`, `read_truth`, `Batch`.
+Settings: `Config` and its parts, the presets `PAPER`, `QUICK`, `THOROUGH`.
+Train: `run_challenge` does all; `open_run`, `load_run`, `train_members`, `read_history`, `export_run` are its steps.
+Score and look: `dice`, `evaluate`, `overlay`, `against_reference`, `segmentation_figure`, `disagreement_figure`,
+`training_figure`.
+Serve: `Server`. The networks: `build_unet`, `keep_largest_component`.
+
+Each is imported when it is first used, so that `import kcseg` takes no time.
+"""
+
+import lazy_loader
 
 __version__ = "0.1.0"
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -22,7 +22,7 @@ def overlay(
     return tint(_grey(image_hu), mask, colour)
 
 
-def comparison(image_hu: np.ndarray, mask: np.ndarray, reference: np.ndarray) -> np.ndarray:
+def against_reference(image_hu: np.ndarray, mask: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Lay prediction (blue), reference (red) and both (pink) over an image, as the paper's figure 6 does."""
     picture = tint(_grey(image_hu), mask & ~reference, PREDICTION)
     picture = tint(picture, reference & ~mask, REFERENCE)
@@ -69,7 +69,7 @@ def reference_figure(
     for pair, image, mask, reference, title in zip(pairs, images_hu, masks, references, titles, strict=False):
         near = around(mask | reference)
         pair.suptitle(title, fontsize="small")
-        for place, picture in enumerate((_grey(image), comparison(image, mask, reference))):
+        for place, picture in enumerate((_grey(image), against_reference(image, mask, reference))):
             _show(pair, 1, 2, place, picture[near], "")
     return figure
 
@@ -82,7 +82,7 @@ def segmentation_figure(
 ) -> Figure:
     """Draw image, ensemble in blue, and ensemble against reference, a column per image."""
     columns = [
-        (_grey(image), overlay(image, mask), comparison(image, mask, reference))
+        (_grey(image), overlay(image, mask), against_reference(image, mask, reference))
         for image, mask, reference in zip(images_hu, masks, references, strict=True)
     ]
     figure = _columns_figure(columns, titles)

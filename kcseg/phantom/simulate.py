@@ -44,7 +44,7 @@ class _Task:
 
 
 def simulate_challenge(
-    folder: Path,
+    folder: Path | str,
     config: SimulationConfig,
     *,
     tell: Tell = silent,
@@ -65,6 +65,7 @@ def simulate_challenge(
     Raises:
         InputError: the folder holds another simulation or other files.
     """
+    folder = Path(folder)
     facts = {**asdict(config), "train": list(config.train), "fault_rates": asdict(FaultRates())}
     if _is_complete(folder, facts):
         return

@@ -5,8 +5,8 @@ from kcseg.page.figures import (
     BOTH,
     PREDICTION,
     REFERENCE,
+    against_reference,
     around,
-    comparison,
     disagreement_figure,
     overlay,
     overlay_figure,
@@ -29,9 +29,9 @@ def test_overlay_colours_the_mask_and_nothing_else():
     np.testing.assert_allclose(grey[-1, -1], 1)
 
 
-def test_comparison_tells_prediction_reference_and_both_apart():
+def test_prediction_reference_and_both_apart():
     image = np.full((1, 4), -150.0)
-    picture = comparison(image, np.array([[1, 0, 1, 0]], bool), np.array([[0, 1, 1, 0]], bool))
+    picture = against_reference(image, np.array([[1, 0, 1, 0]], bool), np.array([[0, 1, 1, 0]], bool))
     np.testing.assert_allclose(picture[0, :3], np.array([PREDICTION, REFERENCE, BOTH]) / 2)
     np.testing.assert_allclose(picture[0, 3], 0)
 

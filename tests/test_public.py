@@ -1,0 +1,26 @@
+"""What `import kcseg` gives."""
+
+import re
+import subprocess
+import sys
+import textwrap
+
+import kcseg
+
+
+def test_every_public_name_is_there_and_in_the_help():
+    for name in kcseg.__all__:
+        assert getattr(kcseg, name) is not None
+        assert f"`{name}`" in kcseg.__doc__ or name.endswith("Config")
+
+
+def test_the_example_of_the_help_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    example = re.search(r"(?:^ {4}.*\n)+", kcseg.__doc__, re.MULTILINE)[0]
+    exec(textwrap.dedent(example), {})
+    assert 500 < int(capsys.readouterr().out.split(" mm²")[0]) < 6000
+
+
+def test_importing_loads_nothing_large():
+    command = "import kcseg, sys; sys.exit(bool({'numpy', 'tensorflow', 'matplotlib'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0

@@ -46,11 +46,11 @@ from pydicom import uid
 
 from kcseg.config import QUICK, EnsembleConfig, NetworkConfig, PretrainingConfig
 from kcseg.config_json import from_json, to_json
-from kcseg.dataset.batch import stated_hu_offset
 from kcseg.dataset.coco import CocoPersons
 from kcseg.errors import InputError
 from kcseg.files import read_json
 from kcseg.image.formats import read_image, read_mask
+from kcseg.image.png import stated_hu_offset
 from kcseg.serving.address import parse_address
 from kcseg.serving.runner import OUTPUTS, Ensemble
 
@@ -768,7 +768,7 @@ def _save_model(folder: Path) -> None:
 
 
 def read_picture(path: Path) -> None:
-    image = read_image(path, hu_offset=-1024)
+    image = read_image(path, hu_offset=-1024 if path.suffix == ".png" else None)
     assert image.hu.dtype == np.float32 and image.hu.ndim == 2 and np.isfinite(image.hu).all()
     assert image.spacing_mm is None or all(0.1 <= step <= 5 for step in image.spacing_mm)
 

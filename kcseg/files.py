@@ -162,7 +162,7 @@ def read_text(path: Path) -> str:
     """
     try:
         content = io.BytesIO(read_bytes(path, maximum_bytes=_TEXT_BYTES))
-        return io.TextIOWrapper(content, encoding="utf-8").read()  # line ends become those of Python
+        return io.TextIOWrapper(content, encoding="utf-8-sig").read()  # line ends become those of Python
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is no UTF-8 text ({error})") from error
 
@@ -187,7 +187,7 @@ def read_json(path: Path, *, maximum_bytes: int = _TEXT_BYTES) -> Any:
     """
     content = read_bytes(path, maximum_bytes=maximum_bytes)
     try:
-        return json.loads(content.decode("utf-8"))
+        return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # ValueError alone for numbers of thousands of digits
         raise InputError(f"{path} is not valid JSON ({error}); mend or delete it") from error
 

@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from kcseg.cli.console import console, progress_bars, quiet_import
-from kcseg.dataset.batch import stated_hu_offset
 from kcseg.errors import InputError
 from kcseg.image.listing import list_images
 from kcseg.ray import joined
@@ -45,8 +44,6 @@ def predict(
     'kcseg serve': http://HOST:8501/v1/models/kcseg or grpc://HOST:8500/kcseg.
     """
     images = list_images(*files)
-    if hu_offset is None and len(files) == 1:
-        hu_offset = stated_hu_offset(files[0])
     served = model if model and "://" in model else None
     if cluster and served:
         raise InputError(f"with --ray every node loads the model itself: name a folder, not {served}")

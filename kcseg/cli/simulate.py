@@ -8,7 +8,6 @@ from rich.markup import escape
 
 from kcseg.cli.console import console, progress_bars
 from kcseg.config import SimulationConfig
-from kcseg.dataset.batch import stated_hu_offset
 from kcseg.errors import InputError
 from kcseg.files import is_folder
 from kcseg.image.formats import read_image
@@ -64,10 +63,10 @@ def _read_real(paths: tuple[Path, ...]) -> list[np.ndarray]:
     """Read real crops at 1 mm; what is no image in HU, as masks beside images are not, is passed over and named."""
     images = []
     for path in paths:
-        files = scan_images(path, path).files if is_folder(path) else list_images(path)
+        files = scan_images(path).files if is_folder(path) else list_images(path)
         for file in files.values():
             try:
-                images.append(resample(read_image(file, hu_offset=stated_hu_offset(path))).hu)
+                images.append(resample(read_image(file)).hu)
             except InputError as error:
                 console.print(f"Passed over: {escape(str(error))}", soft_wrap=True)
     if paths and not images:

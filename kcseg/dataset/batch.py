@@ -1,8 +1,6 @@
 """A batch of the challenge: images, masks and ids, read from a challenge folder."""
 
 import json
-import os
-import reprlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from kcseg.errors import InputError
-from kcseg.files import is_folder, read_json, sha256
+from kcseg.files import is_folder, sha256
 from kcseg.image.formats import read_image, read_mask
 from kcseg.image.image import Image, Mask, resample, resample_mask, same_spacing
-from kcseg.image.listing import entries, list_images, list_masks, name_fault, pairing_faults, refuse_link_out
+from kcseg.image.listing import entries, list_images, list_masks, name_fault, pairing_faults
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +60,13 @@ def find_batches(folder: Path) -> dict[str, Path]:
     training batch, `train`.
 
     Raises:
-        InputError: no such folder, no batch, a batch with another name, or a link out of the folder.
+        InputError: no such folder, no batch, or a batch with another name.
     """
     folder = Path(folder)
     if is_folder(folder / "images"):
         return {"train": folder}
-    found = {path.name: path for path in entries(folder) if is_folder(path / "images")}
+    shown = (path for path in entries(folder) if not path.name.startswith("."))
+    found = {path.name: path for path in shown if is_folder(path / "images")}
     if not found:
         raise InputError(f"no batch in {folder}; expected train-1/images and train-1/masks")
     for name, path in found.items():
@@ -75,7 +74,6 @@ def find_batches(folder: Path) -> dict[str, Path]:
             raise InputError(f"expected batches named train… or test… in {folder}, got {name}; rename it")
         if fault := name_fault(path):
             raise InputError(fault)
-        refuse_link_out(path, folder)
     return found
 
 
@@ -88,11 +86,11 @@ def read_batch(folder: Path, *, masks: bool = True) -> Batch:
     folder = Path(folder)
     if not is_folder(folder / "images"):
         raise InputError(f"{folder} has no images/; expected images/ID.npy and masks/ID.npy")
-    paths, hu_offset = list_images(folder), stated_hu_offset(folder)
+    paths = list_images(folder)
     outlines = list_masks(folder) if masks and is_folder(folder / "masks") else None
     if outlines is not None and (faults := pairing_faults(paths, outlines)):
         raise InputError(faults[0])
-    images = {name: read_image(path, hu_offset=hu_offset) for name, path in paths.items()}
+    images = {name: read_image(path) for name, path in paths.items()}
     return Batch(
         name=folder.resolve().name,
         ids=tuple(paths),
@@ -107,17 +105,16 @@ def read_truth(folder: Path, ids: tuple[str, ...]) -> tuple[np.ndarray, ...] | N
     For scoring only: `Batch` does not carry it, so training cannot see it.
 
     Raises:
-        InputError: an id without truth, a file that cannot be read, or a link out of the folder.
+        InputError: an id without truth, or a file that cannot be read.
     """
     folder = Path(folder)
     if not is_folder(folder / "truth"):
         return None
-    refuse_link_out(folder / "truth", folder)
-    paths, truth, hu_offset = list_images(folder), list_masks(folder / "truth"), stated_hu_offset(folder)
+    paths, truth = list_images(folder), list_masks(folder / "truth")
     for name in ids:
         if name not in truth or name not in paths:
             raise InputError(f"no image and truth for id '{name}' in {folder}; simulate the challenge again")
-    return _masks_at_1_mm({name: read_image(paths[name], hu_offset=hu_offset) for name in ids}, truth)
+    return _masks_at_1_mm({name: read_image(paths[name]) for name in ids}, truth)
 
 
 def training_batch(folder: Path) -> Batch:
@@ -170,7 +167,7 @@ def test_batches(folder: Path) -> dict[str, Path]:
 
 
 def read_mask_of(image: Image, path: Path) -> Mask:
-    """Read the mask of an image and give it the image's spacing.
+    """Read the mask of an image and give it the image's grid.
 
     Raises:
         InputError: the mask lies on another grid, or cannot be read.
@@ -182,31 +179,12 @@ def read_mask_of(image: Image, path: Path) -> Mask:
             f"expected {wanted} pixels in {path}, as in its image, got {got}; redraw it on that grid"
         )
     spacing_mm = image.spacing_mm or (1.0, 1.0)
-    if mask.spacing_mm is not None and not same_spacing(mask.spacing_mm, spacing_mm):
-        wanted, got = _times(spacing_mm), _times(mask.spacing_mm)
+    if not same_spacing(mask.spacing_mm, spacing_mm):
+        wanted, got = _times(spacing_mm), _times(mask.spacing_mm or ())
         raise InputError(
             f"expected pixels of {wanted} mm in {path}, as in its image, got {got}; correct one header"
         )
-    return Mask(mask.pixels, spacing_mm)
-
-
-def stated_hu_offset(folder: Path) -> int | None:
-    """Return what `batch.json` says is added to PNG values to get HU; None without that file or entry.
-
-    Raises:
-        InputError: the entry is no whole number, or the file a link out of the folder.
-    """
-    path = Path(folder) / "batch.json"
-    if not os.path.lexists(path):
-        return None
-    refuse_link_out(path, folder)
-    settings = read_json(path)
-    offset = settings.get("hu_offset") if isinstance(settings, dict) else settings
-    if offset is not None and (type(offset) is not int or abs(offset) > 65536):
-        raise InputError(
-            f"expected a whole number as hu_offset in {path}, got {reprlib.repr(offset)}; write e.g. -1024"
-        )
-    return offset
+    return Mask(mask.pixels, image.grid)
 
 
 def _batches(folder: Path, purpose: str) -> dict[str, Path]:

@@ -6,10 +6,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, TypeVar
 
-from kcseg.dataset.batch import find_batches, read_mask_of, stated_hu_offset
+from kcseg.dataset.batch import find_batches, read_mask_of
 from kcseg.errors import InputError
 from kcseg.files import is_folder
-from kcseg.image.doubts import Case, image_doubts, mask_doubts, measure_case, measure_outline, repetitions
+from kcseg.image.doubts import Case, mask_doubts, measure_case, measure_outline, repetitions
 from kcseg.image.formats import read_image, read_mask, suffix
 from kcseg.image.image import Image, Mask, Spacing
 from kcseg.image.listing import Listing, pairing_faults, scan_images, scan_masks
@@ -74,7 +74,13 @@ def check_folder(folder: Path) -> FolderReport:
         batches=tuple(_describe(name, cases) for name, cases in batches.items()),
         faults=tuple(faults),
         warnings=(
-            *(doubt for cases in batches.values() for doubt in (*image_doubts(cases), *mask_doubts(cases))),
+            *(
+                f"{case.path}: {doubt}"
+                for cases in batches.values()
+                for case in cases
+                for doubt in case.doubts
+            ),
+            *(doubt for cases in batches.values() for doubt in mask_doubts(cases)),
             *repetitions(case for cases in batches.values() for case in cases),
         ),
     )
@@ -82,12 +88,11 @@ def check_folder(folder: Path) -> FolderReport:
 
 def _read_cases(folder: Path, faults: list[str]) -> list[Case]:
     """Return the cases of a batch that can be read; what is wrong with it is appended to `faults`."""
-    images = _taken(scan_images(folder / "images", folder), faults)
+    images = _taken(scan_images(folder / "images"), faults)
     masks, truth = (_partners(folder, kind, images, faults) for kind in ("masks", "truth"))
-    hu_offset = _noted(faults, stated_hu_offset, folder)
     cases = []
     for name, path in images.items():
-        image = _noted(faults, _read_image, path, hu_offset)
+        image = _noted(faults, read_image, path)
         mask, exact = (
             _noted(faults, _read_mask, image, files[name]) if name in files else None
             for files in (masks, truth)
@@ -102,7 +107,7 @@ def _partners(folder: Path, kind: str, images: dict[str, Path], faults: list[str
     """Return the masks or the truth of a batch by id; where the folder is there, every image must have one."""
     if not is_folder(folder / kind):
         return {}
-    files = _taken(scan_masks(folder / kind, folder), faults)
+    files = _taken(scan_masks(folder / kind), faults)
     faults += pairing_faults(images, files, names=("image", kind.removesuffix("s")))
     return files
 
@@ -119,10 +124,6 @@ def _noted(faults: list[str], read: Callable[..., T], *arguments: Any) -> T | No
     except InputError as error:
         faults.append(str(error))
         return None
-
-
-def _read_image(path: Path, hu_offset: int | None) -> Image:
-    return read_image(path, hu_offset=hu_offset)
 
 
 def _read_mask(image: Image | None, path: Path) -> Mask:

@@ -13,9 +13,32 @@ from kcseg.files import sha256
 from kcseg.image.image import Image, Mask, Spacing
 
 # Our choice: what a coronal CT through a kidney and its cortex hardly shows.
+SCALED_RANGE = 50.0
+PICTURE_RANGE = 255.0
 LEAST_FAT_HU = -50.0
+TISSUE_HU = (-200.0, 300.0)
+LEAST_TISSUE = 0.05
 AREA_FACTOR = 3.0
 THICKNESS_MM = 40.0
+
+
+def image_doubts(image: Image) -> tuple[str, ...]:
+    """Return what a person should know of an image, a few words each: its reader's notes, and values unlike HU."""
+    return (*image.notes, *_value_doubts(image.hu))
+
+
+def _value_doubts(hu: np.ndarray) -> Iterator[str]:
+    low, high = float(hu.min()), float(hu.max())
+    got = f"values {low:g} to {high:g}"
+    tissue = (hu >= TISSUE_HU[0]) & (hu <= TISSUE_HU[1])
+    if high - low < SCALED_RANGE:
+        yield f"{got}: scaled, not HU"
+    elif high - low <= PICTURE_RANGE:
+        yield f"{got}: a picture, not HU"
+    elif np.quantile(hu, 0.001) > LEAST_FAT_HU:  # a few pixels may be streaks or padding
+        yield f"{got}: neither fat nor air; is an offset such as -1024 missing?"
+    elif tissue.mean() < LEAST_TISSUE:
+        yield f"{got}: hardly any soft tissue ({TISSUE_HU[0]:g} to {TISSUE_HU[1]:g} HU); is the offset wrong?"
 
 
 @dataclass(frozen=True)
@@ -45,6 +68,7 @@ class Case:
         size_px: height and width.
         spacing_mm: height and width of a pixel to 0.01 mm; 1 where not stated.
         hu_range: lowest and highest value.
+        doubts: what `image_doubts` says of it.
         outline: of its mask; None without one.
         has_truth: whether an exact mask lies beside it.
     """
@@ -54,6 +78,7 @@ class Case:
     size_px: tuple[int, int]
     spacing_mm: Spacing
     hu_range: tuple[float, float]
+    doubts: tuple[str, ...]
     outline: Outline | None
     has_truth: bool
 
@@ -68,6 +93,7 @@ def measure_case(path: Path, image: Image, outline: Outline | None, *, has_truth
         size_px=(height, width),
         spacing_mm=(round(height_mm, 2), round(width_mm, 2)),
         hu_range=(float(image.hu.min()), float(image.hu.max())),
+        doubts=image_doubts(image),
         outline=outline,
         has_truth=has_truth,
     )
@@ -84,17 +110,6 @@ def measure_outline(path: Path, image: Image, mask: Mask) -> Outline:
         thickness_mm=2 * float(depth_mm.max()),
         mean_hu=float(image.hu[mask.pixels].mean()) if mask.pixels.any() else None,
     )
-
-
-def image_doubts(cases: Iterable[Case]) -> Iterator[str]:
-    """Yield a sentence for each image whose values do not look like HU."""
-    for case in cases:
-        low, high = case.hu_range
-        got = f"{case.path} holds values from {low:g} to {high:g}"
-        if low >= 0 and high <= 255:
-            yield f"{got}, which looks like {'0 to 1' if high <= 1 else '0 to 255'} and not like HU; export HU"
-        elif low > LEAST_FAT_HU:
-            yield f"{got}, neither fat nor air; look whether an offset is missing"
 
 
 def mask_doubts(cases: Iterable[Case]) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """One reader per file format, for images and for masks, and the writer of masks."""
 
+import math
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +13,15 @@ import PIL.Image
 from kcseg.errors import InputError
 from kcseg.files import write
 from kcseg.image.dicom import is_dicom, read_dicom
-from kcseg.image.image import Image, Mask, Spacing
-from kcseg.image.limits import MAXIMUM_HU, check_bytes, check_size, check_spacing
+from kcseg.image.grid import Grid
+from kcseg.image.image import Image, Mask
+from kcseg.image.limits import MAXIMUM_HU, check_bytes, check_size
 from kcseg.image.nifti import read_nifti
+from kcseg.image.png import read_png, read_png_hu
 
-IMAGE_SUFFIXES = (".npy", ".png", ".nii", ".nii.gz", ".dcm")
+_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 MASK_SUFFIXES = (".npy", ".png", ".nii", ".nii.gz")
+IMAGE_SUFFIXES = (*MASK_SUFFIXES, *_DICOM_SUFFIXES)
 
 
 def read_image(path: Path, *, hu_offset: int | None = None) -> Image:
@@ -24,7 +29,8 @@ def read_image(path: Path, *, hu_offset: int | None = None) -> Image:
 
     Args:
         path: the file; one without a known suffix is read as DICOM if it carries the DICOM mark.
-        hu_offset: what to add to the values of a PNG to get HU, e.g. -1024; other formats need none.
+        hu_offset: what to add to the values of a PNG to get HU, e.g. -1024; by default what `batch.json` beside
+            its folder says. Other formats state HU themselves, and none may be given for them.
 
     Raises:
         InputError: whatever is wrong with the file, in one sentence with the mend.
@@ -32,11 +38,26 @@ def read_image(path: Path, *, hu_offset: int | None = None) -> Image:
     path = Path(path)
     with _decoding(path):
         check_bytes(path)
-        pixels, spacing_mm = _read_image_pixels(path, hu_offset)
-        check_size(path, pixels.shape)
-        if spacing_mm is not None:
-            check_spacing(path, spacing_mm, pixels.shape)
-        return Image(_as_hu(path, pixels), spacing_mm)
+        kind = suffix(path)
+        if hu_offset is not None and kind != ".png":
+            raise InputError(
+                f"expected PNG for the HU offset {hu_offset}, got {path}, which states HU itself; give none"
+            )
+        grid, notes = Grid(), tuple[str, ...]()
+        match kind:
+            case ".npy":
+                pixels = _read_npy(path)
+            case ".png":
+                pixels = read_png_hu(path, hu_offset)
+            case ".nii" | ".nii.gz":
+                pixels, grid, notes = read_nifti(path)
+            case _ if is_image(path):
+                pixels, grid = read_dicom(path)
+            case _:
+                raise InputError(
+                    f"expected an image ({', '.join(IMAGE_SUFFIXES)}), got {path}; convert it or move it away"
+                )
+        return Image(_as_hu(path, pixels), grid, notes)
 
 
 def read_mask(path: Path) -> Mask:
@@ -48,11 +69,19 @@ def read_mask(path: Path) -> Mask:
     path = Path(path)
     with _decoding(path):
         check_bytes(path)
-        pixels, spacing_mm = _read_mask_pixels(path)
-        check_size(path, pixels.shape)
-        if spacing_mm is not None:
-            check_spacing(path, spacing_mm, pixels.shape)
-        return Mask(_as_mask(path, pixels), spacing_mm)
+        grid = Grid()
+        match suffix(path):
+            case ".npy":
+                pixels = _read_npy(path)
+            case ".png":
+                pixels = read_png(path, {"1", "L"}, "a 1- or 8-bit grey PNG")
+            case ".nii" | ".nii.gz":
+                pixels, grid, _ = read_nifti(path)
+            case _:
+                raise InputError(
+                    f"expected a mask ({', '.join(MASK_SUFFIXES)}), got {path}; convert it or move it away"
+                )
+        return Mask(_as_mask(path, pixels), grid)
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
@@ -87,49 +116,28 @@ def suffix(path: Path) -> str:
 
 
 def identifier(path: Path) -> str:
-    """Return the file name without the suffix that names its format."""
-    return path.name[: -len(suffix(path))] if suffix(path) in IMAGE_SUFFIXES else path.name
-
-
-def _read_image_pixels(path: Path, hu_offset: int | None) -> tuple[np.ndarray, Spacing | None]:
-    match suffix(path):
-        case ".npy":
-            return _read_npy(path), None
-        case ".png":
-            return _read_png_hu(path, hu_offset), None
-        case ".nii" | ".nii.gz":
-            return read_nifti(path)
-        case ".dcm":
-            return read_dicom(path)
-    if is_dicom(path):
-        return read_dicom(path)
-    raise InputError(
-        f"expected an image ({', '.join(IMAGE_SUFFIXES)}), got {path}; convert it or move it away"
-    )
-
-
-def _read_mask_pixels(path: Path) -> tuple[np.ndarray, Spacing | None]:
-    match suffix(path):
-        case ".npy":
-            return _read_npy(path), None
-        case ".png":
-            return _read_png(path, {"1", "L"}, "a 1- or 8-bit grey PNG"), None
-        case ".nii" | ".nii.gz":
-            return read_nifti(path)
-    raise InputError(f"expected a mask ({', '.join(MASK_SUFFIXES)}), got {path}; convert it or move it away")
+    """Return the file name without the suffix that names its format, in Unicode's composed form (NFC)."""
+    name = path.name[: -len(suffix(path))] if suffix(path) in IMAGE_SUFFIXES else path.name
+    return unicodedata.normalize("NFC", name)
 
 
 def _as_hu(path: Path, pixels: np.ndarray) -> np.ndarray:
-    if pixels.dtype.kind not in "if":
+    if pixels.dtype.kind not in "if" or pixels.dtype.itemsize < 2:
         raise InputError(
-            f"expected signed integers or floats in {path}, got {pixels.dtype}; HU are negative in fat, "
-            "so save the image as int16"
+            f"expected signed integers or floats of 16 bits or more in {path}, got {pixels.dtype}; "
+            "HU are negative in fat and go beyond 1000, so save the image as int16"
         )
     with np.errstate(over="ignore"):
         hu = np.array(pixels, np.float32, order="C")
-    if not (np.abs(hu) <= MAXIMUM_HU).all():
+    if not np.isfinite(hu).all():
         raise InputError(
-            f"{path} holds values that are no HU (NaN, infinite or beyond {MAXIMUM_HU:g}); export it again"
+            f"{path} holds values that are no HU (NaN, infinite or far too large); export it again"
+        )
+    furthest = float(hu.flat[np.abs(hu).argmax()])
+    if abs(furthest) > MAXIMUM_HU:
+        raise InputError(
+            f"{path} holds {furthest:g} HU, and CT holds none beyond {MAXIMUM_HU:g}; negative values were stored "
+            "unsigned, the offset is wrong, or it is padding: export it signed, correct the offset, or pad with -1024"
         )
     if hu.min() == hu.max():
         raise InputError(f"every pixel of {path} is {hu.flat[0]:g} HU; export the image again")
@@ -147,26 +155,22 @@ def _as_mask(path: Path, pixels: np.ndarray) -> np.ndarray:
 
 
 def _read_npy(path: Path) -> np.ndarray:
-    # mapped, not loaded: the header is checked against the file's length before any memory is taken,
-    # and an array of Python objects, which would need pickle, is refused
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read_header = np.lib.format.read_array_header_1_0
+            if version != (1, 0):
+                read_header = np.lib.format.read_array_header_2_0
+            shape, _, dtype = read_header(file)
+            left = path.stat().st_size - file.tell()
+    except ValueError as error:
+        raise InputError(f"{path} is no npy file, or its header is damaged; save it again") from error
+    if dtype.hasobject:
+        raise InputError(f"{path} holds Python objects, which are never loaded; save numbers as int16")
+    check_size(path, shape)
+    if left < math.prod(shape) * dtype.itemsize:
+        raise InputError(f"{path} is truncated: it ends within its values; copy it again")
     return np.lib.format.open_memmap(path, mode="r")
-
-
-def _read_png_hu(path: Path, hu_offset: int | None) -> np.ndarray:
-    if hu_offset is None:
-        raise InputError(
-            f"the HU offset of {path} is not stated; give it with --hu-offset, "
-            'or as {"hu_offset": -1024} in batch.json beside images/'
-        )
-    return _read_png(path, {"I;16"}, "a 16-bit grey PNG").astype(np.float64) + hu_offset
-
-
-def _read_png(path: Path, modes: set[str], expected: str) -> np.ndarray:
-    with PIL.Image.open(path, formats=("PNG",)) as picture:
-        if picture.mode not in modes:
-            raise InputError(f"expected {expected} in {path}, got mode {picture.mode}; convert it")
-        check_size(path, (picture.height, picture.width))
-        return np.asarray(picture)
 
 
 @contextmanager
@@ -180,5 +184,6 @@ def _decoding(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise InputError(
-            f"cannot read {path} ({type(error).__name__}); it is truncated or mislabelled: copy it again"
+            f"cannot read {path} ({type(error).__name__}); it is damaged or no {suffix(path) or 'DICOM'} file: "
+            "copy or export it again"
         ) from error

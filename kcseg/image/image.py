@@ -1,11 +1,11 @@
-"""A coronal CT image or mask on its pixel grid, and the way to 1 mm pixels and back."""
+"""A coronal CT image or mask on its grid, and the way to 1 mm pixels and back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from skimage.transform import resize
 
-Spacing = tuple[float, float]
+from kcseg.image.grid import Grid, Spacing
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,11 +14,18 @@ class Image:
 
     Attributes:
         hu: float32 (height, width) in Hounsfield units, row 0 = head, column 0 = patient's right.
-        spacing_mm: height and width of a pixel in mm; None where the file does not state it.
+        grid: where these pixels lie in the file and in the patient.
+        notes: what the reader found and a person should know, a few words each.
     """
 
     hu: np.ndarray
-    spacing_mm: Spacing | None = None
+    grid: Grid = field(default_factory=Grid)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def spacing_mm(self) -> Spacing | None:
+        """Height and width of a pixel in mm; None where the file does not state it."""
+        return self.grid.spacing_mm
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,11 +34,16 @@ class Mask:
 
     Attributes:
         pixels: bool (height, width), True = cortex, row 0 = head, column 0 = patient's right.
-        spacing_mm: height and width of a pixel in mm; None where the file does not state it.
+        grid: where these pixels lie in the file and in the patient.
     """
 
     pixels: np.ndarray
-    spacing_mm: Spacing | None = None
+    grid: Grid = field(default_factory=Grid)
+
+    @property
+    def spacing_mm(self) -> Spacing | None:
+        """Height and width of a pixel in mm; None where the file does not state it."""
+        return self.grid.spacing_mm
 
 
 def resample(image: Image, spacing_mm: float = 1.0) -> Image:
@@ -41,13 +53,13 @@ def resample(image: Image, spacing_mm: float = 1.0) -> Image:
     so that the spacing returned may differ from the one asked for, by half a pixel over the whole image.
     """
     shape, spacing = _grid(image.hu.shape, image.spacing_mm, spacing_mm)
-    return Image(to_shape(image.hu, shape), spacing)
+    return Image(to_shape(image.hu, shape), Grid(spacing), image.notes)
 
 
 def resample_mask(mask: Mask, spacing_mm: float = 1.0) -> Mask:
     """Return the mask on the grid `resample` gives its image: pixels at least half covered (our choice)."""
     shape, spacing = _grid(mask.pixels.shape, mask.spacing_mm, spacing_mm)
-    return Mask(to_shape(mask.pixels, shape) >= 0.5, spacing)
+    return Mask(to_shape(mask.pixels, shape) >= 0.5, Grid(spacing))
 
 
 def to_shape(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -3,13 +3,16 @@
 import math
 from pathlib import Path
 
+from nibabel.affines import voxel_sizes
+
 from kcseg.errors import InputError
 from kcseg.files import is_file
+from kcseg.image.grid import Grid, Spacing
 
 MAXIMUM_BYTES = 256 << 20
 SIDE_PX = (16, 4096)
 SPACING_MM = (0.1, 5.0)
-MAXIMUM_HU = 65536.0
+MAXIMUM_HU = 31000.0  # the extended scale of CT ends at 30710
 MAXIMUM_TILT_DEGREES = 20.0  # our choice: renal slices are often tilted along the kidney
 
 
@@ -37,7 +40,7 @@ def check_size(path: Path, shape: tuple[int, ...]) -> None:
         )
 
 
-def check_spacing(path: Path, spacing_mm: tuple[float, float], shape: tuple[int, int]) -> None:
+def check_spacing(path: Path, spacing_mm: Spacing, shape: tuple[int, int]) -> None:
     """Refuse spacings no CT has, and fields of view that are no crop of a patient at 1 mm."""
     low, high = SPACING_MM
     if not all(low <= step <= high for step in spacing_mm):
@@ -52,13 +55,19 @@ def check_spacing(path: Path, spacing_mm: tuple[float, float], shape: tuple[int,
         )
 
 
-def check_plane(path: Path, left_right: float, head_foot: float) -> None:
-    """Refuse slices whose columns and rows do not follow the patient's width and height.
-
-    The arguments are the cosines between each picture axis and the patient's axis; the sign does not matter.
-    """
+def check_place(path: Path, grid: Grid) -> None:
+    """Refuse voxels that are no single coronal slice, or whose axes do not follow the patient's width and height."""
+    assert grid.shape is not None and grid.affine is not None
+    across, deep, up = grid.order
+    if grid.shape[deep] != 1:
+        got = f"{grid.shape[across]} voxels across, {grid.shape[deep]} deep and {grid.shape[up]} high"
+        raise InputError(
+            f"expected one coronal slice in {path}, got {got}; cut or reformat one coronal slice per file"
+        )
+    check_size(path, (grid.shape[up], grid.shape[across]))
+    directions = grid.affine[:3, :3] / voxel_sizes(grid.affine)
     least = math.cos(math.radians(MAXIMUM_TILT_DEGREES))
-    if not (abs(left_right) >= least and abs(head_foot) >= least):
+    if min(abs(directions[0, across]), abs(directions[2, up])) < least:
         raise InputError(
             f"expected a coronal slice, upright, in {path}, got axes more than {MAXIMUM_TILT_DEGREES:g} degrees off; "
             "reformat the series as coronal"

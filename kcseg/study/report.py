@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from kcseg.config_json import to_json
-from kcseg.dataset.batch import Batch, evenly, read_batch, read_truth, stated_hu_offset, test_batches
+from kcseg.dataset.batch import Batch, evenly, read_batch, read_truth, test_batches
 from kcseg.image.listing import list_images
 from kcseg.page.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
 from kcseg.page.page import flat, write_page
@@ -27,7 +27,6 @@ def segment_test_batches(run: Run, ensemble: Ensemble, challenge: Path, tell: Te
             ensemble,
             list_images(folder),
             run.folder / "predictions" / name,
-            hu_offset=stated_hu_offset(folder),
             force=True,  # what an interrupted call left
             tell=tell,
         )

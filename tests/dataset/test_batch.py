@@ -1,6 +1,4 @@
 import contextlib
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +10,13 @@ from kcseg.dataset.batch import (
     find_batches,
     read_batch,
     read_truth,
-    stated_hu_offset,
     training_batch,
 )
 from kcseg.dataset.batch import test_batches as list_test_batches
 from kcseg.errors import InputError
 from kcseg.image.formats import write_mask
 from kcseg.image.listing import list_images, list_masks
+from kcseg.image.png import stated_hu_offset
 
 
 def save(path: Path, array: np.ndarray) -> None:
@@ -106,7 +104,7 @@ def test_training_without_batches_or_masks_is_refused(challenge):
     assert "no training batch" in refusal(training_batch, alone(challenge, "test"))
     for path in (challenge / "train-2" / "masks").iterdir():
         path.unlink()
-    assert "is empty" in refusal(training_batch, challenge)
+    assert "found none" in refusal(training_batch, challenge)
     (challenge / "train-2" / "masks").rmdir()
     assert "train-2 has no masks/" in refusal(training_batch, challenge)
 
@@ -159,20 +157,16 @@ def test_png_images_take_their_offset_from_batch_json(challenge):
     PIL.Image.fromarray((hu + 1000).astype(np.uint16)).save(folder / "images" / "0000.png")
     assert "batch.json" in refusal(read_batch, folder)
     (folder / "batch.json").write_text('{"hu_offset": -1000}')
-    np.testing.assert_array_equal(read_batch(folder).images[0], hu)
+    batch = read_batch(folder)  # the others are npy, which states HU itself
+    np.testing.assert_array_equal(batch.images[0], hu)
+    np.testing.assert_array_equal(batch.images[1], np.load(folder / "images" / "0001.npy"))
 
 
-@pytest.mark.parametrize("offset", ["-1000", -1000.5, True, [1], 10**9])
-def test_offset_that_is_no_whole_number_is_refused(tmp_path, offset):
-    (tmp_path / "batch.json").write_text(json.dumps({"hu_offset": offset}))
-    assert "expected a whole number as hu_offset" in refusal(stated_hu_offset, tmp_path)
-
-
-def test_link_out_of_the_folder_is_refused(challenge, tmp_path_factory):
+def test_a_batch_may_be_a_link(challenge, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (challenge / "test").rename(elsewhere / "test")
     (challenge / "test").symlink_to(elsewhere / "test")
-    assert "is a link out of" in refusal(find_batches, challenge)
+    assert len(read_batch(find_batches(challenge)["test"])) == 3
 
 
 def test_fingerprint_tells_ids_pixels_and_masks_apart_but_not_places(challenge):
@@ -197,15 +191,3 @@ def test_formats_may_be_mixed(challenge):
     (folder / "masks" / "0001.npy").unlink()
     write_mask(folder / "masks" / "0001.png", mask)
     np.testing.assert_array_equal(read_batch(folder).masks[1], mask)
-
-
-@pytest.mark.parametrize("name", ["truth", "batch.json"])
-def test_truth_and_settings_that_lie_elsewhere_are_refused(challenge, tmp_path_factory, name):
-    batch, elsewhere = challenge / "test", tmp_path_factory.mktemp("elsewhere")
-    (elsewhere / "truth").mkdir()
-    (elsewhere / "batch.json").write_text('{"hu_offset": -1000}')
-    if (batch / "truth").exists():
-        shutil.rmtree(batch / "truth")
-    (batch / name).symlink_to(elsewhere / name)
-    read = {"truth": lambda folder: read_truth(folder, ()), "batch.json": stated_hu_offset}[name]
-    assert f"{name} is a link out of" in refusal(read, batch)

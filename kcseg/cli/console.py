@@ -22,6 +22,8 @@ from rich.progress import (
 from kcseg.errors import InputError
 from kcseg.progress import Tell
 
+if hasattr(sys.stdout, "reconfigure"):  # a terminal that knows ASCII alone shows '?' for '²'
+    sys.stdout.reconfigure(errors="replace")
 console = Console(highlight=False)
 _MOST_BARS = 12
 

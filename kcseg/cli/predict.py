@@ -10,7 +10,7 @@ from rich.table import Column, Table
 
 from kcseg.cli.console import console, progress_bars, quiet_import
 from kcseg.errors import InputError
-from kcseg.image.listing import list_images
+from kcseg.image.listing import list_images, scan_images
 from kcseg.ray import joined
 
 
@@ -44,6 +44,8 @@ def predict(
     'kcseg serve': http://HOST:8501/v1/models/kcseg or grpc://HOST:8500/kcseg.
     """
     images = list_images(*files)
+    if ignored := scan_images(*files).passed_over:
+        console.print(f"Passed over: {escape(', '.join(ignored))}", soft_wrap=True)
     served = model if model and "://" in model else None
     if cluster and served:
         raise InputError(f"with --ray every node loads the model itself: name a folder, not {served}")

@@ -57,9 +57,9 @@ def resample(image: Image, spacing_mm: float = 1.0) -> Image:
 
 
 def resample_mask(mask: Mask, spacing_mm: float = 1.0) -> Mask:
-    """Return the mask on the grid `resample` gives its image: pixels at least half covered (our choice)."""
+    """Return the mask on the grid `resample` gives its image: what is covered more than half (our choice)."""
     shape, spacing = _grid(mask.pixels.shape, mask.spacing_mm, spacing_mm)
-    return Mask(to_shape(mask.pixels, shape) >= 0.5, Grid(spacing))
+    return Mask(to_shape(mask.pixels, shape) > 0.5, Grid(spacing))
 
 
 def to_shape(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -9,8 +9,10 @@ import numpy as np
 import PIL.Image
 
 from kcseg.files import atomic_path, write_csv
+from kcseg.image.doubts import image_doubts
 from kcseg.image.formats import read_image, write_mask
 from kcseg.image.image import Image, resample, to_shape
+from kcseg.image.nifti import write_nifti
 from kcseg.page.figures import overlay
 from kcseg.page.page import write_page
 from kcseg.progress import Tell, counted, silent
@@ -51,8 +53,9 @@ def predict_files(
     """Segment image files and write `masks/<id>.png`, `overlays/<id>.png`, `table.csv` and `index.html` to `out`.
 
     Every file is read once before anything is written, so that a bad one leaves nothing behind. Masks are uint8 0 or
-    255 on the grid of their file, row 0 = head, column 0 = patient's right; areas are in mm². Of what `out` holds, only
-    earlier results of kcseg are replaced.
+    255 with the pixels of their file, row 0 = head, column 0 = patient's right; areas are in mm². Of NIfTI and DICOM
+    there is `masks/<id>.nii.gz`, too, 0 and 1 in the file's own order, which lies on the image in any viewer. Of what
+    `out` holds, only earlier results of kcseg are replaced.
 
     Raises:
         InputError: a file that cannot be used, earlier results in `out` without `force`, or foreign files in the way.
@@ -73,11 +76,7 @@ def make_room(images: Mapping[str, Path], out: Path, *, hu_offset: int | None, f
     Raises:
         InputError: as `predict_files`.
     """
-    names = [
-        "index.html",
-        "table.csv",
-        *(name for id in images for name in (_mask_name(id), _overlay_name(id))),
-    ]
+    names = ["index.html", "table.csv", *(name for id in images for name in _names(id))]
     refuse_taken(out, names, force=force, inputs=images.values())
     for path in images.values():
         read_image(path, hu_offset=hu_offset)
@@ -107,8 +106,11 @@ def predict_part(
     segmentations = ensemble.segment_each(resample(image).hu for image in files)
     for id, image, at_1_mm in zip(images, files, segmentations, strict=True):
         found = on_grid(at_1_mm, image.hu.shape)
-        write_mask(out / _mask_name(id), found.mask)
-        _write_overlay(out / _overlay_name(id), image, found.mask)
+        picture, volume, pair = (out / name for name in _names(id))
+        write_mask(picture, found.mask)
+        if image.grid.affine is not None:
+            write_nifti(volume, found.mask, image.grid)
+        _write_overlay(pair, image, found.mask)
         yield _describe(id, found, image)
 
 
@@ -148,7 +150,7 @@ def _describe(id: str, found: Segmentation, image: Image) -> Prediction:
         cortex_mm2=round(area, 1),
         probability=round(float(found.probability[found.mask].mean()), 3) if area else 0.0,
         disagreement=round(disagreement, 3),
-        note="; ".join(_doubts(area, disagreement)),
+        note="; ".join((*_doubts(area, disagreement), *image_doubts(image))),
     )
 
 
@@ -161,12 +163,9 @@ def _doubts(area_mm2: float, disagreement: float) -> Iterator[str]:
         yield "members disagree"
 
 
-def _mask_name(id: str) -> str:
-    return f"masks/{id}.png"
-
-
-def _overlay_name(id: str) -> str:
-    return f"overlays/{id}.png"
+def _names(id: str) -> tuple[str, str, str]:
+    """Return the files of an image: its mask as a picture and as a volume, and its overlay."""
+    return f"masks/{id}.png", f"masks/{id}.nii.gz", f"overlays/{id}.png"
 
 
 def _write_overlay(path: Path, image: Image, mask: np.ndarray) -> None:

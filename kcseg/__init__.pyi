@@ -29,6 +29,8 @@ from .page.figures import training_figure as training_figure
 from .phantom.simulate import simulate_challenge as simulate_challenge
 from .prediction.predict import predict_files as predict_files
 from .server.server import Server as Server
+from .serving.bundle import load_bundle as load_bundle
+from .serving.bundle import shipped_weights as shipped_weights
 from .serving.export import export_run as export_run
 from .serving.runner import Ensemble as Ensemble
 from .serving.runner import Segmentation as Segmentation

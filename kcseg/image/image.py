@@ -63,12 +63,24 @@ def resample_mask(mask: Mask, spacing_mm: float = 1.0) -> Mask:
 
 
 def to_shape(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return an image or soft mask (height, width) as float32 of another shape with the same field of view.
+    """Return an image (height, width) as float32 of another shape with the same field of view.
 
-    Brings a soft mask found at 1 mm back to the grid of its file. No value leaves the range of those given.
+    No value leaves the range of those given.
     """
     pixels = pixels.astype(np.float32, copy=False)
     return pixels if pixels.shape == shape else resize(pixels, shape, order=1, preserve_range=True)
+
+
+def sample(soft: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return a soft mask (height, width) as float32 of another shape with the same field of view, to be cut there.
+
+    Along an axis of fewer pixels each takes the value at its centre: a mean over pixels would shrink thin cortex, whose
+    probability stays below 1 inside. Along the other axis interpolation is linear (our choice).
+    """
+    for axis, (had, wanted) in enumerate(zip(soft.shape, shape, strict=True)):
+        if wanted < had:
+            soft = soft.take(((np.arange(wanted) + 0.5) * had / wanted).astype(int), axis)
+    return to_shape(soft, shape)
 
 
 def same_spacing(one: Spacing | None, other: Spacing | None) -> bool:

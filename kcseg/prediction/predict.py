@@ -11,7 +11,7 @@ import PIL.Image
 from kcseg.files import atomic_path, write_csv
 from kcseg.image.doubts import image_doubts
 from kcseg.image.formats import read_image, write_mask
-from kcseg.image.image import Image, resample, to_shape
+from kcseg.image.image import Image, resample, sample
 from kcseg.image.nifti import write_nifti
 from kcseg.page.figures import overlay
 from kcseg.page.page import write_page
@@ -129,9 +129,9 @@ def on_grid(found: Segmentation, shape: tuple[int, ...]) -> Segmentation:
     """
     if found.mask.shape == shape:
         return found
-    probability = to_shape(found.probability, shape)
+    probability = sample(found.probability, shape)
     mask = probability > _threshold(found)
-    return Segmentation(mask, probability, to_shape(found.disagreement, shape))
+    return Segmentation(mask, probability, sample(found.disagreement, shape))
 
 
 def _threshold(found: Segmentation) -> float:

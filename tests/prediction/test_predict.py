@@ -82,5 +82,16 @@ def test_a_second_prediction_replaces_the_first_and_spares_what_is_not_its_own(t
     predict_files(Ensemble(Disc()), images, out)
     (out / "masks" / "mine.png").write_bytes(b"drawn by hand")
     predict_files(Ensemble(Disc()), {"b": images["b"]}, out, force=True)
-    assert {path.name for path in (out / "masks").iterdir()} == {"b.png", "mine.png"}
+    assert {path.name for path in (out / "masks").iterdir()} == {"b.png", "b.nii.gz", "mine.png"}
     assert {path.name for path in (out / "overlays").iterdir()} == {"b.png"}
+
+
+def test_thin_cortex_keeps_its_area_on_coarser_pixels():
+    """A ring two pixels thick whose probability is 0.9 inside and 0.02 outside: means over pixels would cut it away."""
+    rows, columns = np.indices((200, 200))
+    ring = np.abs(np.hypot(rows - 99.5, columns - 99.5) - 60) < 1
+    probability = np.where(ring, 0.9, 0.02).astype(np.float32)
+    found = Segmentation(ring, probability, np.zeros_like(probability))
+    for shape in ((100, 200), (200, 100), (140, 140)):
+        scale = (200 / shape[0]) * (200 / shape[1])
+        assert on_grid(found, shape).mask.sum() * scale == pytest.approx(ring.sum(), rel=0.08)

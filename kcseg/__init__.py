@@ -8,7 +8,8 @@ An example, on a simulated image:
     found = kcseg.Ensemble.load().segment(image.hu[None])
     print(found.mask.sum(), "mm² of cortex")
 
-Segment: `Ensemble` (`load` from a folder, `connect` to a server), `Segmentation`, `predict_files`, `list_images`, `shipped_weights`, `load_bundle`.
+Segment: `Ensemble` (`load` from a folder, `connect` to a server), `Segmentation`, `predict_files`, `list_images`; the
+weights that come with kcseg: `shipped_weights`, `load_bundle`.
 Read: `read_image`, `read_mask`, `Image`, `Mask`, `resample`, `window`, `InputError`.
 Data sets: `simulate_challenge`, `training_batch`, `read_batch`, `read_truth`, `Batch`.
 Settings: `Config` and its parts, the presets `PAPER`, `QUICK`, `THOROUGH`.

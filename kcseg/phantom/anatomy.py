@@ -7,33 +7,39 @@ import numpy as np
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.shapes import inside_ellipsoid, rounded_minimum
 
+Point = tuple[np.ndarray, np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True, eq=False)
-class Plane:
-    """Sampling points of one coronal plane, in mm from the kidney's centre.
+class Planes:
+    """Sampling points of parallel coronal planes, in mm from the kidney's centre.
 
-    Rows run to the feet, columns to the midline, depth to the front: every kidney is grown as one on the
+    Rows run to the feet, columns to the midline, depths to the front: every kidney is grown as one on the
     patient's right and mirrored afterwards.
     """
 
     rows_mm: np.ndarray
     columns_mm: np.ndarray
-    depth_mm: float
+    depths_mm: np.ndarray
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Number of rows and columns."""
-        return len(self.rows_mm), len(self.columns_mm)
+    def point(self) -> Point:
+        """Row, column and depth of each point, to be broadcast to (depths, rows, columns)."""
+        return self.rows_mm[:, None], self.columns_mm, self.depths_mm[:, None, None]
+
+    def __getitem__(self, window: tuple[slice, slice, slice]) -> "Planes":
+        depths, rows, columns = window
+        return Planes(self.rows_mm[rows], self.columns_mm[columns], self.depths_mm[depths])
 
 
 @dataclass(frozen=True, eq=False)
 class Tissues:
-    """What lies at each point of a plane: float64 (rows, columns) each, mm inside the tissue's surface.
+    """What lies at each point of planes: float64 (depths, rows, columns) each, mm inside the tissue's surface.
 
     Attributes:
         solid: capsule and all within it, the sinus where the capsule spans it.
-        sinus: fat, vessels and calyces, out through the hilum; of meaning within the solid.
-        medulla: the pyramids.
+        sinus: fat, vessels and calyces, out through the hilum; minus infinity outside the capsule.
+        medulla: the pyramids; minus infinity outside the capsule.
     """
 
     solid: np.ndarray
@@ -93,55 +99,76 @@ class Kidney:
         straight[..., 1] -= self._bending(straight[..., 0])
         return (straight[..., None] * self.axes).sum(axis=-2)
 
-    def cut(self, plane: Plane) -> Tissues:
-        """Return what a plane passes through."""
-        point = self._from_body(plane)
-        capsule, cortex, columns, edge = (
-            waves.on_plane(plane.rows_mm, plane.columns_mm, plane.depth_mm) for waves in self.waves
-        )
-        inside, between = self._pyramids(point)
-        solid = self._solid(point) + 0.6 * capsule
-        solid += self.lobulation_mm * (np.clip(between / 12, 0, 1) - 0.6) - self._scars(point)
-        hilum, sinus = self._sinus(point)
-        sinus = sinus + 1.3 * edge
-        rim = np.clip(self.cortex_mm + self.cortex_variation_mm * cortex, 2.5, None)
-        column = self.column_mm + self.column_variation_mm * columns
-        medulla = rounded_minimum(solid - rim, rounded_minimum(inside, between / 2 - column))
-        medulla = np.minimum(medulla, -hilum - 0.5 * rim)
-        # the lips of the hilum are round
-        sinus = np.maximum(sinus, -rounded_minimum(solid, -hilum, 8.0))
-        return Tissues(solid, np.minimum(sinus, -medulla), medulla)
+    def depth(self, planes: Planes) -> np.ndarray:
+        """Return the depth below the capsule at each point of planes, in mm."""
+        point = self._from_body(planes)
+        return self._plain_depth(point, planes) + self._lobes(self._pyramids(point)[1])
 
-    def _from_body(self, plane: Plane) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the plane's points in the straightened frame."""
-        rows, columns = plane.rows_mm[:, None], plane.columns_mm[None, :]
-        along, across, front = (a * rows + b * columns + c * plane.depth_mm for a, b, c in self.axes)
+    def cut(self, planes: Planes) -> Tissues:
+        """Return what planes pass through."""
+        point = self._from_body(planes)
+        solid = self._plain_depth(point, planes)
+        near = solid > -1 - 0.4 * self.lobulation_mm  # lobes raise the capsule by no more than this
+        point = tuple(x[near] for x in point)
+        cone, between = self._pyramids(point)
+        solid[near] += self._lobes(between)
+        inside = solid[near]
+        cortex, columns, edge = (self._waves(waves, planes)[near] for waves in self.waves[1:])
+        hilum, cavity = self._sinus(point)
+        rim = np.maximum(self.cortex_mm + self.cortex_variation_mm * cortex, 2.5)
+        column = self.column_mm + self.column_variation_mm * columns
+        pyramid = rounded_minimum(inside - rim, rounded_minimum(cone, between / 2 - column))
+        pyramid = np.minimum(pyramid, -hilum - 0.5 * rim)
+        # the lips of the hilum are round
+        cavity = np.maximum(cavity + 1.3 * edge, -rounded_minimum(inside, -hilum, 8.0))
+        sinus, medulla = np.full(solid.shape, -np.inf), np.full(solid.shape, -np.inf)
+        sinus[near], medulla[near] = np.minimum(cavity, -pyramid), pyramid
+        return Tissues(solid, sinus, medulla)
+
+    def _from_body(self, planes: Planes) -> Point:
+        """Return the planes' points in the straightened frame."""
+        rows, columns, depths = planes.point
+        along, across, front = ((a * rows + c * depths) + b * columns for a, b, c in self.axes)
         return along, across + self._bending(along), front
 
     def _bending(self, along: np.ndarray) -> np.ndarray:
         length, width, _ = self.half_axes_mm
         return self.bend * width * ((along / length) ** 2 - 0.3)
 
-    def _solid(self, point: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
-        """Return the depth below a superellipsoid's surface, to first order."""
+    def _plain_depth(self, point: Point, planes: Planes) -> np.ndarray:
+        """Return the depth below the capsule, but for the lobes."""
+        depth = self._superellipsoid(point) + 0.6 * self._waves(self.waves[0], planes)
+        for scar, scar_depth in zip(self.scars_mm, self.scar_depths_mm, strict=True):
+            square = sum((x - c) ** 2 for x, c in zip(point, scar, strict=True))
+            depth -= scar_depth * np.exp(-square / (2 * 6.0**2))
+        return depth
+
+    def _superellipsoid(self, point: Point) -> np.ndarray:
+        """Return the depth below its surface, to first order."""
         width = 1 + self.taper * point[0] / self.half_axes_mm[0]
         sizes = (self.half_axes_mm[0], self.half_axes_mm[1] * width, self.half_axes_mm[2] * width)
-        scaled = [np.abs(x) / size for x, size in zip(point, sizes, strict=True)]
-        roots = [np.sqrt(x) for x in scaled]
-        power = sum(x**2 * root for x, root in zip(scaled, roots, strict=True)) + 1e-9
-        slope = sum((x * root / size) ** 2 for x, root, size in zip(scaled, roots, sizes, strict=True))
-        return (power**0.6 - power) / np.sqrt(slope + 1e-12)
+        power, slope = 1e-9, 1e-12
+        for x, size in zip(point, sizes, strict=True):
+            scaled = np.abs(x) / size
+            root = scaled * np.sqrt(scaled)
+            power = power + scaled * root
+            slope = slope + (root / size) ** 2
+        return (power**0.6 - power) / np.sqrt(slope)
 
-    def _sinus(self, point: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def _lobes(self, between: np.ndarray) -> np.ndarray:
+        """Return how far lobes raise the capsule over pyramids, and grooves draw it in between them."""
+        return self.lobulation_mm * (np.clip(between / 12, 0, 1) - 0.6)
+
+    def _sinus(self, point: Point) -> tuple[np.ndarray, np.ndarray]:
         """Return the depths inside the hilum and inside the whole sinus."""
         offset = [x - c for x, c in zip(point, self.sinus_centre_mm, strict=True)]
         cavity = inside_ellipsoid(offset, self.sinus_half_axes_mm)
-        flare = 1 + 0.5 * np.clip(-offset[1], 0, None) / self.half_axes_mm[1]
+        flare = 1 + 0.5 * np.maximum(-offset[1], 0) / self.half_axes_mm[1]
         tube = inside_ellipsoid((offset[0] / flare, offset[2] / flare), self.hilum_half_axes_mm)
         hilum = np.minimum(tube, -offset[1])
         return hilum, np.maximum(cavity, hilum)
 
-    def _pyramids(self, point: tuple[np.ndarray, np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def _pyramids(self, point: Point) -> tuple[np.ndarray, np.ndarray]:
         """Return the depth inside the nearest pyramid's cone, and how much nearer it is than the next."""
         nearest = np.full(point[0].shape, -np.inf)
         second = nearest.copy()
@@ -151,27 +178,19 @@ class Kidney:
             np.maximum(nearest, inside, out=nearest)
         return nearest, nearest - second
 
-    def _scars(self, point: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
-        """Return how far scars draw in the capsule."""
-        depth = np.zeros(point[0].shape)
-        for scar, scar_depth in zip(self.scars_mm, self.scar_depths_mm, strict=True):
-            square = sum((x - c) ** 2 for x, c in zip(point, scar, strict=True))
-            depth += scar_depth * np.exp(-square / (2 * 6.0**2))
-        return depth
+    @staticmethod
+    def _waves(waves: Waves, planes: Planes) -> np.ndarray:
+        return waves.on_planes(planes.rows_mm, planes.columns_mm, planes.depths_mm)
 
 
 def _inside_cone(
-    point: tuple[np.ndarray, np.ndarray, np.ndarray],
-    base: np.ndarray,
-    tip: np.ndarray,
-    spread: float,
-    tip_radius_mm: float,
+    point: Point, base: np.ndarray, tip: np.ndarray, spread: float, tip_radius_mm: float
 ) -> np.ndarray:
     """Return the depth inside a cone with a round tip."""
     axis = (base - tip) / np.sqrt(((base - tip) ** 2).sum())
     offset = [x - c for x, c in zip(point, tip, strict=True)]
     along = offset[0] * axis[0] + offset[1] * axis[1] + offset[2] * axis[2]
     square = offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2
-    forward = np.clip(along, 0, None)
-    radial = np.sqrt(np.clip(square - forward**2, 0, None))
+    forward = np.maximum(along, 0)
+    radial = np.sqrt(np.maximum(square - forward**2, 0))
     return tip_radius_mm + spread * forward - radial

@@ -1,44 +1,69 @@
 """The crop while it is painted: tissues cover one another with soft edges."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from kcseg.phantom.fields import smooth_field
-from kcseg.phantom.shapes import inside_ellipsoid
+from kcseg.phantom.contrast import Contrast
+from kcseg.phantom.fields import WHOLE, Window, smooth_curve, smooth_field
+from kcseg.phantom.shapes import inside_ellipsoid, share_inside
 
 
-@dataclass(frozen=True, eq=False)
 class Canvas:
-    """A crop on the patient's right: row 0 = head, column 0 = lateral, the last column towards the midline.
+    """A crop on the patient's right, or a window of one: row 0 = head, column 0 = lateral, the last column medial.
 
     Attributes:
-        hu: float64 (height, width), changed by painting.
+        hu: float64 (height, width), changed by painting; that of a window is a view of the crop's.
+        contrast: HU of the tissues.
+        random: where every draw comes from.
+        rows: of each pixel in the crop, (height, 1).
+        columns: of each pixel in the crop, (1, width).
     """
 
-    hu: np.ndarray
+    def __init__(
+        self, crop_hu: np.ndarray, contrast: Contrast, random: np.random.Generator, window: Window = WHOLE
+    ) -> None:
+        self._crop_hu, self._window = crop_hu, window
+        self.contrast, self.random = contrast, random
+        self.hu = crop_hu[window]
+        rows, columns = (np.arange(size, dtype=np.float64) for size in crop_hu.shape)
+        self.rows, self.columns = rows[window[0], None], columns[None, window[1]]
 
-    @property
-    def rows(self) -> np.ndarray:
-        """Row of each pixel, (height, 1)."""
-        return np.arange(self.hu.shape[0], dtype=np.float64)[:, None]
+    def around(self, points: Sequence[Sequence[float]], reach: float) -> "Canvas":
+        """Return the window that holds what lies within `reach` pixels of points (row, column)."""
+        first, last = np.min(points, axis=0) - reach, np.max(points, axis=0) + reach
+        sides = np.maximum(np.stack([np.floor(first), np.ceil(last) + 1], axis=1).astype(int), 0)
+        return Canvas(
+            self._crop_hu, self.contrast, self.random, tuple(slice(*side) for side in sides.tolist())
+        )
 
-    @property
-    def columns(self) -> np.ndarray:
-        """Column of each pixel, (1, width)."""
-        return np.arange(self.hu.shape[1], dtype=np.float64)[None, :]
+    def around_ellipse(
+        self, centre: tuple[float, float], half_axes: tuple[float, float], margin_mm: float
+    ) -> "Canvas":
+        """Return the window that holds an ellipse and what lies less than `margin_mm` outside it."""
+        return self.around([centre], max(half_axes) * (1 + margin_mm / min(half_axes)))
 
-    def paint(self, inside_mm: np.ndarray, hu: np.ndarray | float, edge_mm: float = 1.0) -> None:
-        """Cover where `inside_mm` is positive; the edge is a ramp of width `edge_mm`."""
-        self.cover(np.clip(0.5 + inside_mm / edge_mm, 0, 1), hu)
+    def paint(
+        self,
+        inside_mm: np.ndarray,
+        hu: np.ndarray | float,
+        edge_mm: float = 1.0,
+        share: np.ndarray | float = 1.0,
+    ) -> None:
+        """Cover where `inside_mm` is positive, by a share in [0, 1]; the edge is a ramp of width `edge_mm`."""
+        self.cover(share * share_inside(inside_mm, edge_mm), hu)
 
     def cover(self, share: np.ndarray, hu: np.ndarray | float) -> None:
         """Mix in `hu` by a share in [0, 1]."""
-        self.hu[...] += share * (hu - self.hu)
+        self.hu += share * (hu - self.hu)
 
-    def field(self, random: np.random.Generator, scale_px: float) -> np.ndarray:
-        """Return a smooth random field over the crop, of deviation 1."""
-        return smooth_field(random, self.hu.shape, scale_px)
+    def field(self, scale_px: float) -> np.ndarray:
+        """Return a smooth random field, of deviation 1."""
+        return smooth_field(self.random, self._crop_hu.shape, scale_px, self._window)
+
+    def curve(self, scale_px: float) -> np.ndarray:
+        """Return a smooth random value of each row, (height, 1), of deviation 1."""
+        return smooth_curve(self.random, len(self._crop_hu), scale_px)[self._window[0]]
 
     def ellipse(
         self, centre: tuple[float, float], half_axes: tuple[float, float], tilt: float = 0.0

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from skimage.measure import label
 
-from kcseg.phantom.anatomy import Kidney, Plane
+from kcseg.phantom.anatomy import Kidney, Planes
 from kcseg.phantom.contrast import contrast_at, draw_phase
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.growth import grow_kidney
 from kcseg.phantom.lesions import draw_lesions
 from kcseg.phantom.scanner import draw_scanner, scan
-from kcseg.phantom.section import Organ, Section, render
+from kcseg.phantom.section import Organ, render
 from kcseg.phantom.surroundings import paint_surroundings
 from kcseg.phantom.vessels import grow_tubes
 
@@ -61,15 +61,16 @@ def draw_case(random: np.random.Generator) -> Case:
         haze=random.uniform(0.05, 0.7),
     )
     centre = SIZE_PX / 2 - 0.5 + np.clip(random.normal(0, 5, 2), -11, 11)
-    grid = _grid(centre, _depth(kidney, off_centre, random))
-    solid = kidney.cut(grid).solid
+    rows_mm, columns_mm = np.arange(SIZE_PX, dtype=np.float64) - centre[:, None]
+    grid = Planes(rows_mm, columns_mm, np.array([_depth(kidney, off_centre, random)]))
+    solid = kidney.depth(grid)[0]
     surroundings = paint_surroundings(solid, right=right, contrast=organ.contrast, random=random)
-    section = _render_within(organ, grid, solid, scanner.slab_mm, surroundings)
+    section = render(organ, grid, solid, scanner.slab_mm, surroundings)
     facts = {
         "side": "right" if right else "left",
         "phase": round(phase, 3),
         "off_centre": off_centre,
-        "depth_mm": round(grid.depth_mm, 1),
+        "depth_mm": round(float(grid.depths_mm[0]), 1),
         "length_mm": round(2 * float(kidney.half_axes_mm[0]), 1),
         "cortex_mm": round(kidney.cortex_mm, 1),
         "lesions": [lesion.name for lesion in organ.lesions],
@@ -79,24 +80,11 @@ def draw_case(random: np.random.Generator) -> Case:
         "slice_mm": round(scanner.slice_mm, 1),
         "noise_hu": round(scanner.noise_hu, 1),
     }
-    case = Case(
-        hu=scan(section.hu, scanner, random),
-        truth=_without_specks(section.cortex),
-        medulla=section.medulla,
-        vessels=section.vessels,
-        kidney=section.kidney,
-        facts=facts,
-    )
-    return case if right else _mirrored(case)
-
-
-def _mirrored(case: Case) -> Case:
-    """Return the case on the patient's other side."""
-    hu, truth, medulla, vessels, kidney = (
-        np.ascontiguousarray(picture[:, ::-1])
-        for picture in (case.hu, case.truth, case.medulla, case.vessels, case.kidney)
-    )
-    return Case(hu, truth, medulla, vessels, kidney, case.facts)
+    image, truth = scan(section.hu, scanner, random), _without_specks(section.cortex)
+    pictures = (image, truth, section.medulla, section.vessels, section.kidney)
+    if not right:
+        pictures = tuple(np.ascontiguousarray(picture[:, ::-1]) for picture in pictures)
+    return Case(*pictures, facts)
 
 
 def _depth(kidney: Kidney, off_centre: bool, random: np.random.Generator) -> float:
@@ -104,30 +92,6 @@ def _depth(kidney: Kidney, off_centre: bool, random: np.random.Generator) -> flo
     half_depth = float(np.sqrt(((kidney.axes[:, 2] * kidney.half_axes_mm) ** 2).sum()))
     share = random.choice([-1, 1]) * random.uniform(0.35, 0.75) if off_centre else random.normal(0, 0.1)
     return half_depth * float(share)
-
-
-def _grid(centre: np.ndarray, depth_mm: float) -> Plane:
-    """Return the crop's pixel centres around a kidney's centre given as (row, column)."""
-    axis = np.arange(SIZE_PX, dtype=np.float64)
-    return Plane(axis - centre[0], axis - centre[1], depth_mm)
-
-
-def _render_within(
-    organ: Organ, grid: Plane, solid_mm: np.ndarray, slab_mm: float, surroundings: np.ndarray
-) -> Section:
-    """Render the part of the crop that holds the kidney and its hilum; the rest stays as it is."""
-    rows = np.flatnonzero((solid_mm > -15).any(axis=1))
-    columns = np.flatnonzero((solid_mm > -8).any(axis=0))
-    window = slice(rows[0], rows[-1] + 1), slice(columns[0], SIZE_PX)
-    part = Plane(grid.rows_mm[window[0]], grid.columns_mm[window[1]], grid.depth_mm)
-    section = render(organ, part, slab_mm, surroundings[window])
-    hu = surroundings.copy()
-    hu[window] = section.hu
-    cuts = (section.cortex, section.medulla, section.vessels, section.kidney)
-    masks = np.zeros((len(cuts), SIZE_PX, SIZE_PX), dtype=bool)
-    for mask, cut in zip(masks, cuts, strict=True):
-        mask[window] = cut
-    return Section(hu, *masks)
 
 
 def _without_specks(cortex: np.ndarray) -> np.ndarray:

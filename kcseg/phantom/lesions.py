@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kcseg.phantom.anatomy import Kidney, Plane
+from kcseg.phantom.anatomy import Kidney, Planes
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +23,11 @@ class Lesion:
     radius_mm: float
     hu: float
 
-    def cut(self, plane: Plane) -> np.ndarray:
-        """Return the depth inside the ball at each point of a plane, in mm."""
-        row, column, depth = self.centre_mm
-        square = (plane.rows_mm[:, None] - row) ** 2 + (plane.columns_mm[None, :] - column) ** 2
-        return self.radius_mm - np.sqrt(square + (plane.depth_mm - depth) ** 2)
+    def cut(self, planes: Planes) -> np.ndarray:
+        """Return the depth inside the ball at each point of planes, in mm."""
+        return self.radius_mm - np.sqrt(
+            sum((x - c) ** 2 for x, c in zip(planes.point, self.centre_mm, strict=True))
+        )
 
 
 def draw_lesions(kidney: Kidney, random: np.random.Generator) -> tuple[Lesion, ...]:
@@ -39,9 +39,8 @@ def draw_lesions(kidney: Kidney, random: np.random.Generator) -> tuple[Lesion, .
 def _cyst(kidney: Kidney, random: np.random.Generator) -> Lesion:
     base = kidney.bases_mm[random.integers(len(kidney.bases_mm))] * random.uniform(0.7, 1.05)
     centre = kidney.to_body(base + random.normal(0, 5, 3))
-    return Lesion(
-        "cyst", centre, float(np.clip(np.exp(random.normal(np.log(7), 0.5)), 3, 22)), random.uniform(-2, 22)
-    )
+    radius = float(np.clip(np.exp(random.normal(np.log(7), 0.5)), 3, 22))
+    return Lesion("cyst", centre, radius, random.uniform(-2, 22))
 
 
 def _stone(kidney: Kidney, random: np.random.Generator) -> Lesion:

@@ -7,15 +7,23 @@ import numpy as np
 
 def inside_ellipsoid(offset: Sequence[np.ndarray], half_axes: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return the depth inside an ellipsoid or ellipse to first order, from the offset to its centre along each axis."""
-    square = sum((x / a) ** 2 for x, a in zip(offset, half_axes, strict=True)) + 1e-9
-    slope = sum((x / a**2) ** 2 for x, a in zip(offset, half_axes, strict=True)) + 1e-12
+    square, slope = 1e-9, 1e-12
+    for x, half_axis in zip(offset, half_axes, strict=True):
+        scaled = x / half_axis
+        square = square + scaled**2
+        slope = slope + (scaled / half_axis) ** 2
     return (np.sqrt(square) - square) / np.sqrt(slope)
 
 
 def rounded_minimum(first: np.ndarray, second: np.ndarray, radius_mm: float = 3.0) -> np.ndarray:
     """Return the smaller of two depths, its edge rounded off over `radius_mm`."""
-    overlap = np.clip(radius_mm - np.abs(first - second), 0, None)
+    overlap = np.maximum(radius_mm - np.abs(first - second), 0)
     return np.minimum(first, second) - overlap**2 / (4 * radius_mm)
+
+
+def share_inside(inside_mm: np.ndarray, edge_mm: float) -> np.ndarray:
+    """Return the share of each point that a shape covers: a ramp from 0 to 1 over `edge_mm` across its surface."""
+    return np.minimum(np.maximum(0.5 + inside_mm / edge_mm, 0), 1)
 
 
 def random_directions(random: np.random.Generator, count: int) -> np.ndarray:

@@ -2,77 +2,109 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from kcseg.phantom.anatomy import Kidney, Plane
+from kcseg.phantom.anatomy import Kidney, Planes
 
-_PIECES = 4  # of a bent vessel
+_PIECES = 4  # of a bent run
 
 
 @dataclass(frozen=True, eq=False)
-class Tube:
-    """A straight piece of a vessel or of the collecting system, with round ends.
+class Tubes:
+    """Straight pieces of vessels and collecting system with round ends, in the order in which they cover one another.
 
     Attributes:
-        content: "artery", "vein" or "urine".
-        start_mm, end_mm: (3,) as (row, column, depth) from the kidney's centre.
-        radius_mm: at the start; it tapers to `end_radius_mm`.
+        contents: (pieces,), each "artery", "vein" or "urine".
+        starts_mm, ends_mm: (pieces, 3) as (row, column, depth) from the kidney's centre.
+        radii_mm, end_radii_mm: (pieces,), at the starts and at the ends.
     """
 
+    contents: np.ndarray
+    starts_mm: np.ndarray
+    ends_mm: np.ndarray
+    radii_mm: np.ndarray
+    end_radii_mm: np.ndarray
+
+    def cut(self, planes: Planes) -> Iterator[tuple[str, tuple[slice, slice, slice], np.ndarray]]:
+        """Yield for each piece near the planes its content, the window of points near it, and the depth inside it."""
+        margin = self.radii_mm[:, None] + 1.0
+        lows = np.minimum(self.starts_mm, self.ends_mm) - margin
+        highs = np.maximum(self.starts_mm, self.ends_mm) + margin
+        sides = [
+            np.stack([np.searchsorted(axis, lows[:, place]), np.searchsorted(axis, highs[:, place])], axis=1)
+            for place, axis in ((2, planes.depths_mm), (0, planes.rows_mm), (1, planes.columns_mm))
+        ]
+        windows = np.stack(sides, axis=1)
+        for index in np.flatnonzero((windows[..., 0] < windows[..., 1]).all(axis=1)):
+            depths, rows, columns = (slice(*side) for side in windows[index].tolist())
+            window = (depths, rows, columns)
+            yield self.contents[index], window, self._depth(index, planes[window])
+
+    def _depth(self, index: int, planes: Planes) -> np.ndarray:
+        """Return the depth inside a piece at each point of planes, in mm."""
+        axis = self.ends_mm[index] - self.starts_mm[index]
+        row, column, depth = (x - c for x, c in zip(planes.point, self.starts_mm[index], strict=True))
+        square = (axis**2).sum()
+        reached = (row * axis[0] + depth * axis[2]) / square + column * (axis[1] / square)
+        along = np.minimum(np.maximum(reached, 0), 1)
+        distance = (row**2 + depth**2) + column**2 + square * along * (along - 2 * reached)
+        radius, end_radius = self.radii_mm[index], self.end_radii_mm[index]
+        return radius + (end_radius - radius) * along - np.sqrt(np.maximum(distance, 0))
+
+
+class _Run(NamedTuple):
+    """A bent tube from `ends_mm[0]` to `ends_mm[1]`; its bend is random, of deviation 1."""
+
     content: str
-    start_mm: np.ndarray
-    end_mm: np.ndarray
+    ends_mm: np.ndarray
     radius_mm: float
     end_radius_mm: float
-
-    def cut(self, plane: Plane) -> tuple[tuple[slice, slice], np.ndarray] | None:
-        """Return the part of the plane near the tube and the depth inside it there, or None if it misses."""
-        margin = self.radius_mm + 1.0
-        low = np.minimum(self.start_mm, self.end_mm) - margin
-        high = np.maximum(self.start_mm, self.end_mm) + margin
-        if not low[2] < plane.depth_mm < high[2]:
-            return None
-        rows = slice(*np.searchsorted(plane.rows_mm, (low[0], high[0])))
-        columns = slice(*np.searchsorted(plane.columns_mm, (low[1], high[1])))
-        offset = (
-            plane.rows_mm[rows, None] - self.start_mm[0],
-            plane.columns_mm[None, columns] - self.start_mm[1],
-            plane.depth_mm - self.start_mm[2],
-        )
-        axis = self.end_mm - self.start_mm
-        along = sum(o * a for o, a in zip(offset, axis, strict=True)) / (axis**2).sum()
-        along = np.clip(along, 0, 1)
-        square = sum((o - along * a) ** 2 for o, a in zip(offset, axis, strict=True))
-        return (rows, columns), self.radius_mm + (self.end_radius_mm - self.radius_mm) * along - np.sqrt(
-            square
-        )
+    bend: np.ndarray
 
 
-def grow_tubes(kidney: Kidney, random: np.random.Generator) -> tuple[Tube, ...]:
-    """Draw a kidney's tubes, in the order in which they cover one another."""
-    return (*_collecting_system(kidney, random), *_vessels(kidney, random))
+def grow_tubes(kidney: Kidney, random: np.random.Generator) -> Tubes:
+    """Draw a kidney's tubes."""
+    runs = [*_collecting_system(kidney, random), *_vessels(kidney, random)]
+    contents, ends, radii, end_radii, bends = (np.array(values) for values in zip(*runs, strict=True))
+    start, end = ends[:, None, 0], ends[:, None, 1]
+    # bent by about a seventh of its length
+    elbow = (start + end) / 2 + 0.15 * np.sqrt(((end - start) ** 2).sum(axis=-1, keepdims=True)) * bends[
+        :, None
+    ]
+    t = np.linspace(0, 1, _PIECES + 1)
+    radii = radii[:, None] + t * (end_radii - radii)[:, None]
+    t = t[:, None]
+    points = (1 - t) ** 2 * start + 2 * t * (1 - t) * elbow + t**2 * end
+    return Tubes(
+        np.repeat(contents, _PIECES),
+        points[:, :-1].reshape(-1, 3),
+        points[:, 1:].reshape(-1, 3),
+        radii[:, :-1].ravel(),
+        radii[:, 1:].ravel(),
+    )
 
 
-def _collecting_system(kidney: Kidney, random: np.random.Generator) -> Iterator[Tube]:
+def _collecting_system(kidney: Kidney, random: np.random.Generator) -> Iterator[_Run]:
     """Draw pelvis, ureter and a calyx to each papilla."""
     fullness = random.choice([0.7, 1.0, 1.6], p=[0.45, 0.45, 0.1])
     centre = kidney.sinus_centre_mm
     _, width, depth = kidney.half_axes_mm
     outlet = centre + np.array([random.normal(0, 3), -width * random.uniform(0.4, 0.9), -0.15 * depth])
     pelvis = fullness * random.uniform(2.5, 6)
-    yield from _run("urine", kidney.to_body(np.stack([centre, outlet])), pelvis, pelvis * 0.8, random)
-    bottom = kidney.to_body(outlet) + np.array(
-        [random.uniform(40, 70), random.uniform(5, 20), random.normal(0, 8)]
-    )
-    yield from _run("urine", np.stack([kidney.to_body(outlet), bottom]), pelvis * 0.7, 1.5, random)
+    way = kidney.to_body(np.stack([centre, outlet]))
+    yield _Run("urine", way, pelvis, pelvis * 0.8, random.standard_normal(3))
+    bottom = way[1] + np.array([random.uniform(40, 70), random.uniform(5, 20), random.normal(0, 8)])
+    yield _Run("urine", np.stack([way[1], bottom]), pelvis * 0.7, 1.5, random.standard_normal(3))
     for tip in kidney.tips_mm:
         joint = np.array([(centre[0] + tip[0]) / 2, centre[1], centre[2]])
         calyx = fullness * random.uniform(1.0, 2.4)
-        yield from _run("urine", kidney.to_body(np.stack([joint, tip])), calyx, calyx * 1.4, random)
+        way = kidney.to_body(np.stack([joint, tip]))
+        yield _Run("urine", way, calyx, calyx * 1.4, random.standard_normal(3))
 
 
-def _vessels(kidney: Kidney, random: np.random.Generator) -> Iterator[Tube]:
+def _vessels(kidney: Kidney, random: np.random.Generator) -> Iterator[_Run]:
     """Draw artery and vein from the midline to the hilum, and their branches into the columns."""
     _, width, depth = kidney.half_axes_mm
     midline = np.array([random.normal(-8, 12), random.uniform(55, 75), random.uniform(5, 30)])
@@ -80,18 +112,19 @@ def _vessels(kidney: Kidney, random: np.random.Generator) -> Iterator[Tube]:
         hilum = kidney.sinus_centre_mm + np.array(
             [random.normal(0, 5), -width * random.uniform(0.5, 0.9), random.normal(0, 0.3) * depth]
         )
-        trunk = np.stack([kidney.to_body(hilum) + midline, kidney.to_body(hilum)])
-        yield from _run(content, trunk, radius, radius * 0.8, random)
+        entry = kidney.to_body(hilum)
+        trunk = np.stack([entry + midline, entry])
+        yield _Run(content, trunk, radius, radius * 0.8, random.standard_normal(3))
         divisions = _divisions(kidney, hilum, random)
-        for division in divisions:
-            branch = np.stack([kidney.to_body(hilum), kidney.to_body(division)])
-            yield from _run(content, branch, radius * 0.6, radius * 0.4, random)
+        for division in kidney.to_body(divisions):
+            branch = np.stack([entry, division])
+            yield _Run(content, branch, radius * 0.6, radius * 0.4, random.standard_normal(3))
         for start, end in _column_paths(kidney, random):
             division = divisions[((divisions - start) ** 2).sum(axis=1).argmin()]
-            way = np.stack([division, start, end]) + random.normal(0, 1.2, (3, 3))
+            way = kidney.to_body(np.stack([division, start, end]) + random.normal(0, 1.2, (3, 3)))
             segmental = radius * random.uniform(0.2, 0.45)
-            yield from _run(content, kidney.to_body(way[:2]), segmental, segmental * 0.7, random)
-            yield from _run(content, kidney.to_body(way[1:]), segmental * 0.6, 0.4, random)
+            yield _Run(content, way[:2], segmental, segmental * 0.7, random.standard_normal(3))
+            yield _Run(content, way[1:], segmental * 0.6, 0.4, random.standard_normal(3))
 
 
 def _divisions(kidney: Kidney, hilum: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -112,16 +145,3 @@ def _column_paths(kidney: Kidney, random: np.random.Generator) -> Iterator[tuple
                 start = (tips[index] + tips[neighbour]) / 2
                 end = (bases[index] + bases[neighbour]) / 2
                 yield start, start + random.uniform(0.4, 0.75) * (end - start)
-
-
-def _run(
-    content: str, ends: np.ndarray, radius_mm: float, end_radius_mm: float, random: np.random.Generator
-) -> Iterator[Tube]:
-    """Bend a way by about a seventh of its length and split it into straight pieces."""
-    t = np.linspace(0, 1, _PIECES + 1)[:, None]
-    length = np.sqrt(((ends[1] - ends[0]) ** 2).sum())
-    elbow = ends.mean(axis=0) + random.normal(0, 0.15 * length, 3)
-    points = (1 - t) ** 2 * ends[0] + 2 * t * (1 - t) * elbow + t**2 * ends[1]
-    radii = radius_mm + t[:, 0] * (end_radius_mm - radius_mm)
-    for index in range(_PIECES):
-        yield Tube(content, points[index], points[index + 1], radii[index], radii[index + 1])

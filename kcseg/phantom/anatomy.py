@@ -8,6 +8,7 @@ from kcseg.phantom.fields import Waves
 from kcseg.phantom.shapes import inside_ellipsoid, rounded_minimum
 
 Point = tuple[np.ndarray, np.ndarray, np.ndarray]
+_CHUNK = 1024  # points whose distances from all pyramids stay in the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +35,18 @@ class Planes:
 
 @dataclass(frozen=True, eq=False)
 class Tissues:
-    """What lies at each point of planes: float64 (depths, rows, columns) each, mm inside the tissue's surface.
+    """What lies at those points of planes that are in the kidney or next to it.
 
     Attributes:
-        solid: capsule and all within it, the sinus where the capsule spans it.
-        sinus: fat, vessels and calyces, out through the hilum; minus infinity outside the capsule.
-        medulla: the pyramids; minus infinity outside the capsule.
+        shape: (depths, rows, columns) of the planes.
+        places: int (points,), where in the flattened planes the points lie.
+        solid: float64 (points,), mm inside the capsule, which spans the sinus.
+        sinus: float64 (points,), mm inside fat, vessels and calyces, out through the hilum.
+        medulla: float64 (points,), mm inside the pyramids.
     """
 
+    shape: tuple[int, int, int]
+    places: np.ndarray
     solid: np.ndarray
     sinus: np.ndarray
     medulla: np.ndarray
@@ -50,6 +55,12 @@ class Tissues:
     def cortex(self) -> np.ndarray:
         """Rim and columns: the solid without sinus and pyramids."""
         return np.minimum(self.solid, -np.maximum(self.sinus, self.medulla))
+
+    def on_planes(self, values: np.ndarray) -> np.ndarray:
+        """Return values of the points as (depths, rows, columns), zero elsewhere."""
+        spread = np.zeros(self.shape, values.dtype)
+        spread.ravel()[self.places] = values
+        return spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,22 +119,21 @@ class Kidney:
         """Return what planes pass through."""
         point = self._from_body(planes)
         solid = self._plain_depth(point, planes)
-        near = solid > -1 - 0.4 * self.lobulation_mm  # lobes raise the capsule by no more than this
-        point = tuple(x[near] for x in point)
+        shape = solid.shape
+        # lobes raise the capsule by no more than this
+        places = np.flatnonzero(solid > -1 - 0.4 * self.lobulation_mm)
+        point = tuple(x.take(places) for x in point)
         cone, between = self._pyramids(point)
-        solid[near] += self._lobes(between)
-        inside = solid[near]
-        cortex, columns, edge = (self._waves(waves, planes)[near] for waves in self.waves[1:])
-        hilum, cavity = self._sinus(point)
+        solid = solid.take(places) + self._lobes(between)
+        cortex, columns, edge = (self._waves(waves, planes).take(places) for waves in self.waves[1:])
+        hilum, sinus = self._sinus(point)
         rim = np.maximum(self.cortex_mm + self.cortex_variation_mm * cortex, 2.5)
         column = self.column_mm + self.column_variation_mm * columns
-        pyramid = rounded_minimum(inside - rim, rounded_minimum(cone, between / 2 - column))
-        pyramid = np.minimum(pyramid, -hilum - 0.5 * rim)
+        medulla = rounded_minimum(solid - rim, rounded_minimum(cone, between / 2 - column))
+        medulla = np.minimum(medulla, -hilum - 0.5 * rim)
         # the lips of the hilum are round
-        cavity = np.maximum(cavity + 1.3 * edge, -rounded_minimum(inside, -hilum, 8.0))
-        sinus, medulla = np.full(solid.shape, -np.inf), np.full(solid.shape, -np.inf)
-        sinus[near], medulla[near] = np.minimum(cavity, -pyramid), pyramid
-        return Tissues(solid, sinus, medulla)
+        sinus = np.maximum(sinus + 1.3 * edge, -rounded_minimum(solid, -hilum, 8.0))
+        return Tissues(shape, places, solid, np.minimum(sinus, -medulla), medulla)
 
     def _from_body(self, planes: Planes) -> Point:
         """Return the planes' points in the straightened frame."""
@@ -169,28 +179,33 @@ class Kidney:
         return hilum, np.maximum(cavity, hilum)
 
     def _pyramids(self, point: Point) -> tuple[np.ndarray, np.ndarray]:
-        """Return the depth inside the nearest pyramid's cone, and how much nearer it is than the next."""
-        nearest = np.full(point[0].shape, -np.inf)
-        second = nearest.copy()
-        for base, tip, spread in zip(self.bases_mm, self.tips_mm, self.spreads, strict=True):
-            inside = _inside_cone(point, base, tip, spread, self.tip_radius_mm)
-            np.maximum(second, np.minimum(nearest, inside), out=second)
-            np.maximum(nearest, inside, out=nearest)
-        return nearest, nearest - second
+        """Return the depth inside the nearest pyramid's cone, and how much nearer it is than the next.
+
+        Cones have round tips.
+        """
+        axes = self.bases_mm - self.tips_mm
+        axes /= np.sqrt((axes**2).sum(axis=1, keepdims=True))
+        # one matrix product gives the way along each axis and the square of the distance from each tip
+        along = np.column_stack([axes, -(axes * self.tips_mm).sum(axis=1), np.zeros(len(axes))])
+        square = np.column_stack([-2 * self.tips_mm, (self.tips_mm**2).sum(axis=1), np.ones(len(axes))])
+        to_cones = np.concatenate([along, square])
+        row, column, depth = (x.ravel() for x in point)
+        points = np.stack([row, column, depth, np.ones_like(row), row**2 + column**2 + depth**2])
+        nearest, second = np.empty((2, row.size))
+        for start in range(0, row.size, _CHUNK):
+            part = slice(start, start + _CHUNK)
+            products = to_cones @ points[:, part]
+            inside, radial = products[: len(axes)], products[len(axes) :]
+            np.maximum(inside, 0, out=inside)
+            radial -= inside**2
+            inside *= self.spreads[:, None]
+            inside -= np.sqrt(np.maximum(radial, 0, out=radial), out=radial)
+            inside.max(axis=0, out=nearest[part])
+            np.putmask(inside, inside == nearest[part], -np.inf)
+            inside.max(axis=0, out=second[part])
+        shape = point[0].shape
+        return self.tip_radius_mm + nearest.reshape(shape), (nearest - second).reshape(shape)
 
     @staticmethod
     def _waves(waves: Waves, planes: Planes) -> np.ndarray:
         return waves.on_planes(planes.rows_mm, planes.columns_mm, planes.depths_mm)
-
-
-def _inside_cone(
-    point: Point, base: np.ndarray, tip: np.ndarray, spread: float, tip_radius_mm: float
-) -> np.ndarray:
-    """Return the depth inside a cone with a round tip."""
-    axis = (base - tip) / np.sqrt(((base - tip) ** 2).sum())
-    offset = [x - c for x, c in zip(point, tip, strict=True)]
-    along = offset[0] * axis[0] + offset[1] * axis[1] + offset[2] * axis[2]
-    square = offset[0] ** 2 + offset[1] ** 2 + offset[2] ** 2
-    forward = np.maximum(along, 0)
-    radial = np.sqrt(np.maximum(square - forward**2, 0))
-    return tip_radius_mm + spread * forward - radial

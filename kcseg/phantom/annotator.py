@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import binary_closing, binary_dilation, distance_transform_edt
 from skimage.morphology import disk
 
-from kcseg.phantom.fields import smooth_field
+from kcseg.phantom.fields import smooth_field, window_around
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,25 @@ def annotate(
 
 def _stray(truth: np.ndarray, deviation_px: float, random: np.random.Generator) -> np.ndarray:
     """Move the outline in and out along its length, and all of it a little in or out."""
-    inside_px = distance_transform_edt(truth) - distance_transform_edt(~truth)
-    return (
-        inside_px + deviation_px * (smooth_field(random, truth.shape, 5) + 0.4 * random.standard_normal()) > 0
-    )
+    moved_px = deviation_px * (smooth_field(random, truth.shape, 5) + 0.4 * random.standard_normal())
+    reference = truth.copy()
+    if truth.any():
+        window = window_around(np.argwhere(truth), max(moved_px.max(), 0) + 1)
+        inside_px = distance_transform_edt(truth[window]) - distance_transform_edt(~truth[window])
+        reference[window] = inside_px + moved_px[window] > 0
+    return reference
 
 
 def _close_nearby(
     mask: np.ndarray, random: np.random.Generator, *, radius_px: tuple[int, int], extent_px: float
 ) -> np.ndarray:
     """Fill what lies between neighbouring parts of the mask, around one of its pixels."""
-    row, column = random.choice(np.argwhere(mask))
-    rows, columns = np.indices(mask.shape)
-    nearby = np.hypot(rows - row, columns - column) < extent_px
-    return mask | (binary_closing(mask, disk(int(random.integers(*radius_px, endpoint=True)))) & nearby)
+    centre = random.choice(np.argwhere(mask))
+    radius = int(random.integers(*radius_px, endpoint=True))
+    window = window_around([centre], extent_px + 2 * radius)  # beyond, nothing counts
+    closed = binary_closing(mask[window], disk(radius))
+    row, column = (np.arange(size)[part] for size, part in zip(mask.shape, window, strict=True))
+    nearby = np.hypot((row - centre[0])[:, None], column - centre[1]) < extent_px
+    joined = mask.copy()
+    joined[window] |= closed & nearby
+    return joined

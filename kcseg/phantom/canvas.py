@@ -5,15 +5,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from kcseg.phantom.contrast import Contrast
-from kcseg.phantom.fields import WHOLE, Window, smooth_curve, smooth_field
+from kcseg.phantom.fields import WHOLE, Window, smooth_curve, smooth_field, window_around
 from kcseg.phantom.shapes import inside_ellipsoid, share_inside
 
 
 class Canvas:
-    """A crop on the patient's right, or a window of one: row 0 = head, column 0 = lateral, the last column medial.
+    """A crop on the patient's right, or a part of one: row 0 = head, column 0 = lateral, the last column medial.
 
     Attributes:
-        hu: float64 (height, width), changed by painting; that of a window is a view of the crop's.
+        window: the rows and columns of the crop.
+        hu: float64 (height, width), changed by painting; that of a part is a view of the crop's.
         contrast: HU of the tissues.
         random: where every draw comes from.
         rows: of each pixel in the crop, (height, 1).
@@ -23,24 +24,20 @@ class Canvas:
     def __init__(
         self, crop_hu: np.ndarray, contrast: Contrast, random: np.random.Generator, window: Window = WHOLE
     ) -> None:
-        self._crop_hu, self._window = crop_hu, window
+        self._crop_hu, self.window = crop_hu, window
         self.contrast, self.random = contrast, random
         self.hu = crop_hu[window]
         rows, columns = (np.arange(size, dtype=np.float64) for size in crop_hu.shape)
         self.rows, self.columns = rows[window[0], None], columns[None, window[1]]
 
-    def around(self, points: Sequence[Sequence[float]], reach: float) -> "Canvas":
-        """Return the window that holds what lies within `reach` pixels of points (row, column)."""
-        first, last = np.min(points, axis=0) - reach, np.max(points, axis=0) + reach
-        sides = np.maximum(np.stack([np.floor(first), np.ceil(last) + 1], axis=1).astype(int), 0)
-        return Canvas(
-            self._crop_hu, self.contrast, self.random, tuple(slice(*side) for side in sides.tolist())
-        )
+    def around(self, points: Sequence[Sequence[float]] | np.ndarray, reach_px: float) -> "Canvas":
+        """Return the part that holds all pixels within `reach_px` of points (row, column)."""
+        return Canvas(self._crop_hu, self.contrast, self.random, window_around(points, reach_px))
 
     def around_ellipse(
         self, centre: tuple[float, float], half_axes: tuple[float, float], margin_mm: float
     ) -> "Canvas":
-        """Return the window that holds an ellipse and what lies less than `margin_mm` outside it."""
+        """Return the part that holds an ellipse and what lies less than `margin_mm` outside it."""
         return self.around([centre], max(half_axes) * (1 + margin_mm / min(half_axes)))
 
     def paint(
@@ -59,11 +56,11 @@ class Canvas:
 
     def field(self, scale_px: float) -> np.ndarray:
         """Return a smooth random field, of deviation 1."""
-        return smooth_field(self.random, self._crop_hu.shape, scale_px, self._window)
+        return smooth_field(self.random, self._crop_hu.shape, scale_px, self.window)
 
     def curve(self, scale_px: float) -> np.ndarray:
         """Return a smooth random value of each row, (height, 1), of deviation 1."""
-        return smooth_curve(self.random, len(self._crop_hu), scale_px)[self._window[0]]
+        return smooth_curve(self.random, len(self._crop_hu), scale_px)[self.window[0]]
 
     def ellipse(
         self, centre: tuple[float, float], half_axes: tuple[float, float], tilt: float = 0.0

@@ -1,5 +1,6 @@
 """Smooth random fields: what makes outlines wander and tissues uneven."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -28,6 +29,14 @@ def smooth_field(
 def smooth_curve(random: np.random.Generator, size: int, scale_px: float) -> np.ndarray:
     """Return float64 (size, 1): a `smooth_field` that changes from row to row."""
     return smooth_field(random, (size, 1), scale_px)
+
+
+def window_around(points: Sequence[Sequence[float]] | np.ndarray, reach_px: float) -> Window:
+    """Return the rows and columns of all pixels within `reach_px` of points (row, column)."""
+    first, last = np.min(points, axis=0) - reach_px, np.max(points, axis=0) + reach_px
+    sides = np.maximum(np.stack([np.floor(first), np.ceil(last) + 1], axis=1), 0)
+    rows, columns = (slice(*side) for side in sides.astype(int).tolist())
+    return rows, columns
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 
 from kcseg.phantom.anatomy import Kidney, Planes, Tissues
 from kcseg.phantom.contrast import Contrast
-from kcseg.phantom.fields import Waves
+from kcseg.phantom.fields import Waves, Window
 from kcseg.phantom.lesions import Lesion
 from kcseg.phantom.shapes import share_inside
 from kcseg.phantom.vessels import Tubes
@@ -64,16 +64,22 @@ def render(
         slab_mm: thickness of the slab.
         surroundings_hu: (height, width), what is seen around the organ.
     """
-    rows, columns = _span((solid_mm > -15).any(axis=1)), _span((solid_mm > -8).any(axis=0))
-    window = rows, slice(columns.start, None)  # the vessels run to the midline
+    kidney = tuple(_span((solid_mm > -8).any(axis=axis)) for axis in (1, 0))
+    # above and below, and as far as the midline, its vessels are seen
+    window = _span((solid_mm > -15).any(axis=1)), slice(kidney[1].start, None)
     count = 3 if slab_mm < 2.5 else 5
     depths_mm = grid.depths_mm + slab_mm * ((np.arange(count) + 0.5) / count - 0.5)
     planes = Planes(_finer(grid.rows_mm[window[0]]), _finer(grid.columns_mm[window[1]]), depths_mm)
-    painting = _Painting(organ, planes, surroundings_hu[window], columns.stop - columns.start)
+    background = np.repeat(np.repeat(surroundings_hu[window], SAMPLES_PER_PX, axis=0), SAMPLES_PER_PX, axis=1)
+    part = tuple(
+        slice(SAMPLES_PER_PX * (inner.start - outer.start), SAMPLES_PER_PX * (inner.stop - outer.start))
+        for inner, outer in zip(kidney, window, strict=True)
+    )
+    painting = _Painting(organ, planes, background, part)
     hu = surroundings_hu.copy()
     hu[window] = _per_pixel(painting.hu.mean(axis=0))
     masks = np.zeros((4, *solid_mm.shape), dtype=bool)
-    masks[:, rows, columns] = painting.masks()
+    masks[:, kidney[0], kidney[1]] = painting.masks
     return Section(hu, *masks)
 
 
@@ -83,59 +89,45 @@ class _Painting:
     Attributes:
         hu: float64 (depths, rows, columns).
         parenchyma, vessels, lesions: share of each point they cover.
-        tissues: depths in each tissue on the middle plane, in the columns that hold the kidney.
+        masks: cortex, medulla, vessels and kidney on the middle plane.
     """
 
-    tissues: Tissues
-
-    def __init__(self, organ: Organ, planes: Planes, background_hu: np.ndarray, kidney_px: int) -> None:
-        background = np.repeat(np.repeat(background_hu, SAMPLES_PER_PX, axis=0), SAMPLES_PER_PX, axis=1)
-        self.hu = np.repeat(background[None], len(planes.depths_mm), axis=0)
+    def __init__(self, organ: Organ, planes: Planes, background_hu: np.ndarray, kidney: Window) -> None:
+        self.hu = np.repeat(background_hu[None], len(planes.depths_mm), axis=0)
         self.parenchyma, self.vessels, self.lesions = (np.zeros(self.hu.shape) for _ in range(3))
-        self._middle = len(planes.depths_mm) // 2, slice(None), slice(0, SAMPLES_PER_PX * kidney_px)
+        middle = len(planes.depths_mm) // 2
         for index in range(len(planes.depths_mm)):
-            part = np.s_[index : index + 1, :, : SAMPLES_PER_PX * kidney_px]
+            part = (slice(index, index + 1), *kidney)
             tissues = organ.kidney.cut(planes[part])
-            self._paint_parenchyma(organ, planes[part], tissues, part)
-            if index == self._middle[0]:
-                self.tissues = tissues
+            self._paint_parenchyma(organ, tissues, planes[part], part)
+            if index == middle:
+                tissues_of_middle = tissues
         self._paint_tubes(organ, planes)
         for lesion in organ.lesions:
             share = share_inside(lesion.cut(planes), _EDGE_MM)
             self.hu += share * (lesion.hu - self.hu)
             self.lesions = np.maximum(self.lesions, share)
-
-    def masks(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return cortex, medulla, vessels and kidney on the middle plane, bool, where the kidney is."""
-        within, cortex, medulla = (
-            depth[0] > 0 for depth in (self.tissues.solid, self.tissues.cortex, self.tissues.medulla)
-        )
-        vessels = _per_pixel(within * self.vessels[self._middle]) >= 0.5
-        free = (self.vessels[self._middle] < 0.5) & (self.lesions[self._middle] < 0.5)
-        return (
-            (_per_pixel(free & cortex) >= 0.5) & ~vessels,
-            (_per_pixel(free & medulla) > 0.5) & ~vessels,
-            vessels,
-            _per_pixel(within) >= 0.5,
-        )
+        self.masks = _masks(tissues_of_middle, self.vessels[middle][kidney], self.lesions[middle][kidney])
 
     def _paint_parenchyma(
-        self, organ: Organ, planes: Planes, tissues: Tissues, part: tuple[slice, slice, slice]
+        self, organ: Organ, tissues: Tissues, planes: Planes, part: tuple[slice, slice, slice]
     ) -> None:
-        near = tissues.solid > -_EDGE_MM
-        solid, sinus, medulla = (depth[near] for depth in (tissues.solid, tissues.sinus, tissues.medulla))
-        uneven = organ.mottling.on_planes(planes.rows_mm, planes.columns_mm, planes.depths_mm)[near]
         contrast = organ.contrast
         gap = contrast.cortex - contrast.medulla
-        deep = np.clip((solid - organ.kidney.cortex_mm) / 12, 0, 1)
-        cortex_hu = contrast.cortex - 0.12 * gap * deep + 0.03 * contrast.cortex * uneven
-        medulla_hu = contrast.medulla + 0.35 * gap * np.exp(-np.maximum(medulla, 0) / 2.5) + 4 * uneven
-        hu = cortex_hu + share_inside(medulla, organ.border_mm) * (medulla_hu - cortex_hu)
-        sinus_hu = _SINUS_FAT_HU + organ.haze * (110 + 45 * uneven)
-        hu += share_inside(sinus, _EDGE_MM) * (sinus_hu - hu)
-        around = self.hu[part][near]
-        self.hu[part][near] = around + share_inside(solid, _EDGE_MM) * (hu - around)
-        self.parenchyma[part][near] = share_inside(np.minimum(solid, -sinus), _EDGE_MM)
+        uneven = organ.mottling.on_planes(planes.rows_mm, planes.columns_mm, planes.depths_mm)
+        uneven = uneven.take(tissues.places)
+        deep = np.clip((tissues.solid - organ.kidney.cortex_mm) / 12, 0, 1)
+        cortex = contrast.cortex - 0.12 * gap * deep + 0.03 * contrast.cortex * uneven
+        medulla = contrast.medulla + 0.35 * gap * np.exp(-np.maximum(tissues.medulla, 0) / 2.5) + 4 * uneven
+        hu = cortex + share_inside(tissues.medulla, organ.border_mm) * (medulla - cortex)
+        sinus_fat = _SINUS_FAT_HU + organ.haze * (110 + 45 * uneven)
+        hu += share_inside(tissues.sinus, _EDGE_MM) * (sinus_fat - hu)
+        share = tissues.on_planes(share_inside(tissues.solid, _EDGE_MM))
+        covered = self.hu[part]
+        covered += share * (tissues.on_planes(hu) - covered)
+        self.parenchyma[part] = tissues.on_planes(
+            share_inside(np.minimum(tissues.solid, -tissues.sinus), _EDGE_MM)
+        )
 
     def _paint_tubes(self, organ: Organ, planes: Planes) -> None:
         hu = {"urine": _URINE_HU, "vein": organ.contrast.vein, "artery": organ.contrast.artery}
@@ -148,6 +140,18 @@ class _Painting:
                 np.maximum(vessels, share, out=vessels)
             covered = self.hu[window]
             covered += share * (hu[content] - covered)
+
+
+def _masks(tissues: Tissues, vessels: np.ndarray, lesions: np.ndarray) -> np.ndarray:
+    """Return cortex, medulla, vessels and kidney, bool, from samples of one plane."""
+    within, cortex, medulla = (
+        tissues.on_planes(depth > 0)[0] for depth in (tissues.solid, tissues.cortex, tissues.medulla)
+    )
+    free = (vessels < 0.5) & (lesions < 0.5)
+    vessels = _per_pixel(within * vessels) >= 0.5
+    cortex = (_per_pixel(free & cortex) >= 0.5) & ~vessels
+    medulla = (_per_pixel(free & medulla) > 0.5) & ~vessels
+    return np.stack([cortex, medulla, vessels, _per_pixel(within) >= 0.5])
 
 
 def _span(held: np.ndarray) -> slice:
@@ -164,5 +168,5 @@ def _finer(axis_mm: np.ndarray) -> np.ndarray:
 
 def _per_pixel(samples: np.ndarray) -> np.ndarray:
     """Return the mean over the samples of each pixel."""
-    rows, columns = (size // SAMPLES_PER_PX for size in samples.shape)
-    return samples.reshape(rows, SAMPLES_PER_PX, columns, SAMPLES_PER_PX).mean(axis=(1, 3))
+    rows = sum(samples[step::SAMPLES_PER_PX] for step in range(SAMPLES_PER_PX))
+    return sum(rows[:, step::SAMPLES_PER_PX] for step in range(SAMPLES_PER_PX)) / SAMPLES_PER_PX**2

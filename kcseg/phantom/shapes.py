@@ -23,7 +23,9 @@ def rounded_minimum(first: np.ndarray, second: np.ndarray, radius_mm: float = 3.
 
 def share_inside(inside_mm: np.ndarray, edge_mm: float) -> np.ndarray:
     """Return the share of each point that a shape covers: a ramp from 0 to 1 over `edge_mm` across its surface."""
-    return np.minimum(np.maximum(0.5 + inside_mm / edge_mm, 0), 1)
+    share = inside_mm / edge_mm
+    share += 0.5
+    return np.minimum(np.maximum(share, 0, out=share), 1, out=share)
 
 
 def random_directions(random: np.random.Generator, count: int) -> np.ndarray:

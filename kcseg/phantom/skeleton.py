@@ -21,16 +21,17 @@ def paint_body_wall(canvas: Canvas, kidney_edge: float) -> np.ndarray:
     wall = wall + 1.5 * canvas.curve(40)
     beside = np.abs(canvas.rows - 96) < 50
     wall = wall - max(0.0, (wall[beside]).max() - kidney_edge + random.uniform(3, 12))
-    depth = wall - canvas.columns
     muscle = random.uniform(8, 20)
     fat = muscle + random.choice([8, 25], p=[0.4, 0.6]) * random.uniform(0.5, 1.6)
-    canvas.paint(depth, canvas.contrast.muscle + 7 * canvas.field(5), 1.5)
+    part = canvas.around([(0, 0), (len(wall), wall.max())], 1)
+    depth = wall - part.columns
+    part.paint(depth, part.contrast.muscle + 7 * part.field(5), 1.5)
     for layer in (muscle * random.uniform(0.25, 0.4), muscle * random.uniform(0.55, 0.75)):
-        seam = 0.3 - np.abs(depth - layer - 1.2 * canvas.curve(25))
-        canvas.paint(seam, FAT_HU, share=random.uniform(0.2, 0.8))
-    canvas.paint(depth - muscle, FAT_HU + 5 * canvas.field(20), 2)
-    canvas.paint(depth - fat, 20, 1.5)
-    canvas.paint(depth - fat - 2, -1000, 1)
+        seam = 0.3 - np.abs(depth - layer - 1.2 * part.curve(25))
+        part.paint(seam, FAT_HU, share=random.uniform(0.2, 0.8))
+    part.paint(depth - muscle, FAT_HU + 5 * part.field(20), 2)
+    part.paint(depth - fat, 20, 1.5)
+    part.paint(depth - fat - 2, -1000, 1)
     _paint_ribs(canvas, wall, muscle)
     if random.random() < 0.2:
         _paint_iliac_crest(canvas, wall)
@@ -74,7 +75,9 @@ def paint_spine(canvas: Canvas, kidney_edge: float) -> float:
     position = np.mod(canvas.rows + random.uniform(0, period), period)
     body = period - disc
     waist = 4.0 * np.sin(np.pi * np.clip(position / body, 0, 1)) * random.uniform(0.5, 1.3)
-    inside = canvas.columns - (spine + lean + waist + 0.7 * canvas.curve(12))
+    edge = spine + lean + waist + 0.7 * canvas.curve(12)
+    canvas = canvas.around([(0, edge.min()), canvas.hu.shape], 1)
+    inside = canvas.columns - edge
     canvas.paint(inside - 1.5, canvas.contrast.disc + 10 * canvas.field(6), 1.5)
     vertebra = np.minimum(np.minimum(position, body - position) + canvas.field(14), inside)
     marrow = random.uniform(120, 260) + random.uniform(15, 40) * canvas.field(3) + 20 * canvas.field(12)
@@ -89,12 +92,13 @@ def _paint_psoas(canvas: Canvas, spine: np.ndarray) -> None:
     way = np.maximum((canvas.rows - top) / (height - top), 0)
     wander = 1.5 * canvas.curve(30)
     edge = spine - spread * way ** random.uniform(0.6, 1.1) + wander * np.sqrt(way)
-    fibres = 8 * canvas.field(5) - 12 * np.maximum(canvas.field(7) - 1, 0)
+    part = canvas.around([(0, edge.min()), canvas.hu.shape], 2)
+    fibres = 8 * part.field(5) - 12 * np.maximum(part.field(7) - 1, 0)
     hu = canvas.contrast.muscle + fibres
-    canvas.paint(np.minimum(canvas.columns - edge, canvas.rows - top), hu, random.uniform(1, 3))
+    part.paint(np.minimum(part.columns - edge, part.rows - top), hu, random.uniform(1, 3))
     if random.random() < 0.7:
-        crus = canvas.columns - spine + random.uniform(3, 9) + 1.5 * canvas.curve(25)
-        canvas.paint(np.minimum(crus, top + 15 - canvas.rows), hu, 1.5)
+        crus = part.columns - spine + random.uniform(3, 9) + 1.5 * canvas.curve(25)
+        part.paint(np.minimum(crus, top + 15 - part.rows), hu, 1.5)
 
 
 def paint_back_muscle(canvas: Canvas) -> None:

@@ -44,12 +44,15 @@ def _paint_perirenal_fat(canvas: Canvas, outside_mm: np.ndarray) -> None:
     """Cover organs near the kidney with fat of uneven thickness, bounded by fascia and crossed by strands."""
     random = canvas.random
     thickness = np.exp(random.normal(np.log(4), 0.8)) * np.clip(1 + 0.7 * canvas.field(35), 0.1, None)
-    fat = FAT_HU + random.normal(2, 6) + 4 * canvas.field(15)
-    canvas.paint(thickness - outside_mm, fat, 2)
-    fascia = np.abs(outside_mm - thickness - random.uniform(0, 2)) * 0.9
-    shown = np.clip(canvas.field(25) + 0.2, 0, 1) * random.uniform(0, 0.7)
-    canvas.cover(shown * np.clip(1 - fascia, 0, 1), 20)
-    _paint_strands(canvas, thickness + 5 - outside_mm)
+    within = thickness - outside_mm
+    part = canvas.around(np.argwhere(within > -5), 1)
+    within = within[part.window]
+    fat = FAT_HU + random.normal(2, 6) + 4 * part.field(15)
+    part.paint(within, fat, 2)
+    fascia = np.abs(within + random.uniform(0, 2)) * 0.9
+    shown = np.clip(part.field(25) + 0.2, 0, 1) * random.uniform(0, 0.7)
+    part.cover(shown * np.clip(1 - fascia, 0, 1), 20)
+    _paint_strands(part, within + 5)
 
 
 def _paint_strands(canvas: Canvas, within_mm: np.ndarray) -> None:

@@ -202,141 +202,6 @@ def _changed(random: np.random.Generator, value: object) -> object:
     return value
 
 
-def broken_index(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
-    """Mostly broken inside of entries or blocks, with check sums put right, so that what lies behind is reached."""
-    if random.random() < 0.2:
-        return broken(random, samples)
-    entries = _index_entries(samples[random.integers(len(samples))])
-    for _ in range(random.integers(1, 4)):
-        _change_entry(random, entries)
-    cuts = sorted(int(random.integers(len(entries) + 1)) for _ in range(random.integers(3)))
-    parts = [entries[start:end] for start, end in zip([0, *cuts], [*cuts, len(entries)], strict=True)]
-    blocks = [(part[-1][0] if part else b"", _index_block(part, random)) for part in parts]
-    if random.random() < 0.2:
-        chosen = int(random.integers(len(blocks)))
-        blocks[chosen] = (blocks[chosen][0], broken(random, [blocks[chosen][1]]))
-    return _index_table(blocks, random)
-
-
-def _change_entry(random: np.random.Generator, entries: list[tuple[bytes, bytes]]) -> None:
-    """Change, drop or copy an entry of an index."""
-    from google.protobuf.message import DecodeError
-    from tensorflow.core.protobuf.tensor_bundle_pb2 import BundleEntryProto
-
-    if not entries:
-        return
-    chosen, other = (int(random.integers(len(entries))) for _ in range(2))
-    key, value = entries[chosen]
-    match random.integers(9):
-        case 0:
-            del entries[chosen]
-        case 1:
-            entries[chosen] = (key, entries[other][1])
-        case 2:
-            entries[chosen] = (broken(random, [key]), value)
-        case 3:
-            entries.insert(chosen + 1, (key + random.bytes(1), value))
-        case 4:
-            unknown = random.choice(
-                [b"\x0b\x00\x01\x0c", b"\x78\x01", b"\x7a\x01a", b"\x08\x01", b"\x0b", b"\x0c"]
-            )
-            entries[chosen] = (
-                key,
-                value + bytes(unknown) if random.random() < 0.5 else bytes(unknown) + value,
-            )
-        case 5 | 6:
-            with contextlib.suppress(ValueError, DecodeError):  # as below, or it was broken before
-                message = BundleEntryProto.FromString(value)
-                _change_field(random, message)
-                entries[chosen] = (key, message.SerializePartialToString())
-        case _:
-            entries[chosen] = (key, broken(random, [value]))
-
-
-def _index_entries(table: bytes) -> list[tuple[bytes, bytes]]:
-    """Return keys and values of a sound index, a table of LevelDB's whose entries all lie in its first block.
-
-    An entry says how many bytes of its key are those of the key before, how many are its own, and how long its value
-    is; these follow. Behind the entries stand places to begin a search at, and their number.
-    """
-    end, _ = _read_varint(table, len(table) - 48)  # the footer names where the second block begins
-    end -= 5  # kind and check sum of the first
-    end -= 4 * (1 + struct.unpack("<I", table[end - 4 : end])[0])
-    place, key, entries = 0, b"", []
-    while place < end:
-        shared, place = _read_varint(table, place)
-        own, place = _read_varint(table, place)
-        length, place = _read_varint(table, place)
-        key = key[:shared] + table[place : place + own]
-        entries.append((key, table[place + own : place + own + length]))
-        place += own + length
-    return entries
-
-
-def _index_block(entries: Sequence[tuple[bytes, bytes]], random: np.random.Generator | None = None) -> bytes:
-    """Return a block, whose keys share now and then what they begin with."""
-    content, starts, before = b"", [0], b""
-    for key, value in entries:
-        shared = 0
-        if random is not None and content and random.random() < 0.5:
-            shared = next(
-                (place for place, (own, other) in enumerate(zip(key, before, strict=False)) if own != other),
-                0,
-            )
-        elif content:
-            starts.append(len(content))
-        own = key[shared:]
-        content += _varint(shared) + _varint(len(own)) + _varint(len(value)) + own + value
-        before = key
-    if random is not None and random.random() < 0.1:
-        starts[random.integers(len(starts))] = int(random.integers(len(content) + 1))
-    return content + struct.pack(f"<{len(starts)}I", *starts) + struct.pack("<I", len(starts))
-
-
-def _index_table(blocks: Sequence[tuple[bytes, bytes]], random: np.random.Generator) -> bytes:
-    """Return a table of blocks of entries, each behind its last key, an empty block, and one that lists the first."""
-    content = b""
-
-    def put(block: bytes) -> bytes:
-        nonlocal content
-        place = _varint(len(content)) + _varint(len(block))
-        block += bytes([random.random() < 0.02])  # 1 is compressed
-        content += block + _check_sum(block)
-        return place
-
-    listed = [(last, put(block)) for last, block in blocks]
-    if random.random() < 0.1:
-        listed.insert(int(random.integers(len(listed) + 1)), listed[random.integers(len(listed))])
-    if random.random() < 0.1:
-        chosen = int(random.integers(len(listed)))
-        listed[chosen] = (listed[chosen][0], broken(random, [listed[chosen][1]]))
-    footer = put(_index_block([])) + put(_index_block(listed))
-    return content + footer.ljust(40, b"\0") + struct.pack("<Q", 0xDB4775248B80FB57)
-
-
-def _varint(number: int) -> bytes:
-    return bytes([number]) if number < 128 else bytes([number % 128 + 128]) + _varint(number // 128)
-
-
-def _read_varint(content: bytes, place: int) -> tuple[int, int]:
-    """Return a number, and the place behind it."""
-    low, place = content[place], place + 1
-    if low < 128:
-        return low, place
-    high, place = _read_varint(content, place)
-    return low - 128 + 128 * high, place
-
-
-def _check_sum(content: bytes) -> bytes:
-    """Return the CRC32C of LevelDB's blocks: TensorFlow puts the same behind each record of a file."""
-    import tensorflow as tf
-
-    with tempfile.NamedTemporaryFile() as file:
-        with tf.io.TFRecordWriter(file.name) as writer:
-            writer.write(content)
-        return file.read()[-4:]
-
-
 def broken_model(random: np.random.Generator, samples: Sequence[bytes]) -> bytes:
     """A SavedModel with other fields."""
     from tensorflow.core.protobuf import saved_model_pb2
@@ -732,10 +597,6 @@ def saved_model_samples() -> list[bytes]:
     return [saved(lambda path: _save_model(path.parent), "saved_model.pb")]
 
 
-def index_samples() -> list[bytes]:
-    return [saved(lambda path: _save_model(path.parents[1]), "variables/variables.index")]
-
-
 def objects_samples() -> list[bytes]:
     return [_sound_variables()[OBJECTS]]
 
@@ -859,17 +720,6 @@ def read_saved_model(path: Path) -> None:
     """Check a graph beside sound variables."""
     with _checked(path, "saved_model.pb"):
         pass
-
-
-def read_index(path: Path) -> None:
-    """Check variables whose index is broken, below a sound graph; then have TensorFlow read them."""
-    import tensorflow as tf
-
-    with _checked(path, "variables/variables.index") as (model, _):
-        try:
-            _variables(model)
-        except (ValueError, RuntimeError, tf.errors.OpError) as error:
-            raise InputError("refused") from error  # as it is where a model is loaded
 
 
 def read_objects(path: Path) -> None:
@@ -1096,7 +946,6 @@ READERS = {
     "gRPC answer": Reader("message", grpc_answer_samples, broken_answer, read_grpc_answer),
     "gRPC metadata": Reader("message", grpc_metadata_samples, broken_metadata, read_grpc_metadata),
     "warm-up requests": Reader("requests", warm_up_samples, broken, read_warm_up),
-    "variables' index": Reader("variables.index", index_samples, broken_index, read_index),
     "saved model": Reader("saved_model.pb", saved_model_samples, broken_model, read_saved_model),
     # these two load what they read: 5000 take half an hour
     "variables' objects": Reader("objects", objects_samples, broken_objects, read_objects),

@@ -9,9 +9,15 @@ import numpy as np
 from kcseg.errors import InputError
 
 OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"serving_default": ("mask", "probability", "disagreement"), "members": ("soft_masks",)}
+    {
+        "serving_default": ("mask", "probability", "disagreement"),
+        "members": ("soft_masks",),
+        "raw_members": ("soft_masks",),
+    }
 )
-IMAGES_TOGETHER = 8  # through the networks at a time; the last digits of a result depend on it (our choice)
+REQUIRED = ("serving_default", "members")  # exports of release 0.1.0 have no other of these
+# Images that go through the networks together: with another number, the last digits of a soft mask may differ.
+IMAGES_TOGETHER = 8
 ANSWER_BYTES = 1 << 30  # the largest taken: an image of 2048 x 2048, as JSON, by ten members (our choice)
 
 
@@ -22,28 +28,29 @@ class Model(Protocol):
         """Return the outputs of a signature for images in HU, float32 (batch, height, width), none of them 0."""
 
 
-def check_signatures(where: object, found: Mapping[str, Collection[str]]) -> None:
-    """Refuse a model that lacks a signature of an exported ensemble, or one of its outputs.
+def check_signatures(where: object, found: Mapping[str, Collection[str]], *wanted: str) -> None:
+    """Refuse a model that lacks a signature, or one of its outputs.
 
     Args:
         where: the model's place, for the message.
         found: the names of the outputs by signature.
+        wanted: the signatures.
 
     Raises:
         InputError: something is missing.
     """
-    for signature, names in OUTPUTS.items():
-        missing = sorted(set(names) - set(found.get(signature, ())))
+    for signature in wanted:
+        missing = sorted(set(OUTPUTS[signature]) - set(found.get(signature, ())))
         if missing:
             raise InputError(
-                f"the model at {where} is no kcseg ensemble: its signature {signature!r} lacks {', '.join(missing)}; "
-                "serve a folder that 'kcseg export' wrote"
+                f"the model at {where} lacks {', '.join(missing)} of the signature {signature!r}; "
+                "export it anew with 'kcseg export'"
             )
 
 
-def too_large(where: object, most_bytes: int) -> str:
+def too_large(where: object) -> str:
     """Say that an answer is larger than we take."""
-    return f"{where} answers with more than {most_bytes >> 20} MiB; send fewer images"
+    return f"{where} answers with more than {ANSWER_BYTES >> 20} MiB; send fewer images"
 
 
 def too_slow(where: object, timeout_s: float) -> str:

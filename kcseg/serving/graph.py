@@ -37,6 +37,7 @@ class EnsembleGraph(tf.Module):
             "int16": self.segment_int16,
             "png": self.segment_png,
             "members": self.members,
+            "raw_members": self.raw_members,
         }
 
     def signature_dtypes(self) -> dict[str, dict[str, dict[str, str]]]:
@@ -83,18 +84,28 @@ class EnsembleGraph(tf.Module):
         return {"soft_masks": tf.stack(self._soft_masks(image), axis=1)}
 
     @tf.function(input_signature=[IMAGE])
+    def raw_members(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return every member's `soft_masks` before components, float32 (batch, members, height, width)."""
+        return {"soft_masks": tf.stack(self._raw_masks(image), axis=1)}
+
+    @tf.function(input_signature=[IMAGE])
     def _soft_masks(self, image: tf.Tensor) -> list[tf.Tensor]:
+        ensemble = self._config.ensemble
+        return [
+            keep_largest_component(
+                mask, threshold=ensemble.component_threshold, neighbours=ensemble.neighbours
+            )
+            for mask in self._raw_masks(image)
+        ]
+
+    @tf.function(input_signature=[IMAGE])
+    def _raw_masks(self, image: tf.Tensor) -> list[tf.Tensor]:
         # without this, an image of another rank reaches a kernel that aborts the whole process
         image = tf.ensure_shape(image, IMAGE.shape)
         batch, height, width = tf.unstack(tf.shape(image))
         windowed = self._window(_with_pixels(self._of_bearable_size(image)))
-        ensemble = self._config.ensemble
         return [
-            keep_largest_component(
-                network(windowed[..., tf.newaxis], training=False)[:batch, :height, :width, 0],
-                threshold=ensemble.component_threshold,
-                neighbours=ensemble.neighbours,
-            )
+            network(windowed[..., tf.newaxis], training=False)[:batch, :height, :width, 0]
             for network in self._networks
         ]
 

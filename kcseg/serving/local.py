@@ -10,7 +10,7 @@ from kcseg.config import EXPORT
 from kcseg.errors import InputError, reason_of
 from kcseg.files import is_file
 from kcseg.serving.bundle import is_bundle, load_bundle
-from kcseg.serving.contract import Model, check_signatures
+from kcseg.serving.contract import REQUIRED, Model, check_signatures
 from kcseg.serving.export import versions
 from kcseg.serving.graph import EnsembleGraph
 from kcseg.serving.stock import checked_copy, unloadable
@@ -34,51 +34,29 @@ class LocalModel:
         self._folder = folder
         try:
             with checked_copy(folder) as (copy, self.definitions):
-                self._model = tf.saved_model.load(
-                    str(copy)
-                )  # kept: it holds the variables the signatures use
+                self._model = tf.saved_model.load(str(copy))  # kept: it holds the signatures' variables
             self.signatures = dict(self._model.signatures)
-            check_signatures(
-                folder, {name: function.structured_outputs for name, function in self.signatures.items()}
-            )
-        except InputError:  # which says it already
+            self._outputs = {name: found.structured_outputs for name, found in self.signatures.items()}
+        except InputError:
             raise
         except Exception as error:  # of a foreign graph, TensorFlow raises anything
             raise unloadable(folder, error) from error
+        check_signatures(folder, self._outputs, *REQUIRED)
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
         """Return a signature's outputs for images in HU, float32 (batch, height, width).
 
         Raises:
-            InputError: the graph of another maker fails, or memory does not suffice.
+            InputError: the export lacks the signature, its graph fails, or memory does not suffice.
         """
+        check_signatures(self._folder, self._outputs, signature)
         try:
-            found = self.signatures[signature](image=tf.constant(images))
-            return {name: tensor.numpy() for name, tensor in found.items()}
+            return _arrays(self.signatures[signature](image=tf.constant(images)))
         except Exception as error:  # as above
             raise InputError(
                 f"{self._folder} cannot segment {images.shape} pixels ({reason_of(error)}); take fewer at a time, or "
                 "export it anew"
             ) from error
-
-
-class PackedModel:
-    """Weights that `kcseg pack` wrote, in networks built here."""
-
-    def __init__(self, folder: Path):
-        """Build and fill the networks.
-
-        Raises:
-            InputError: a file is missing, damaged or foreign.
-        """
-        bundle = load_bundle(folder)
-        networks = [bundle.load_network(number) for number in bundle.config.member_numbers]
-        self._graph = EnsembleGraph(networks, bundle.config, EXPORT)
-
-    def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return a signature's outputs for images in HU, float32 (batch, height, width)."""
-        found = self._graph.signatures[signature](tf.constant(images))
-        return {name: tensor.numpy() for name, tensor in found.items()}
 
 
 def load_model(path: Path) -> Model:
@@ -88,7 +66,7 @@ def load_model(path: Path) -> Model:
         InputError: there is none of these, or it cannot be read.
     """
     folder = find_model(path)
-    return PackedModel(folder) if is_bundle(folder) else LocalModel(folder)
+    return _packed_model(folder) if is_bundle(folder) else LocalModel(folder)
 
 
 def find_versions(path: Path) -> Path:
@@ -101,7 +79,7 @@ def find_versions(path: Path) -> Path:
         if versions(folder):
             return folder
     if is_file(path / "config.json"):
-        raise InputError(f"{path} is a run that is not exported yet; run kcseg-train on it until it ends")
+        raise InputError(f"{path} is a run that is not exported yet; run 'kcseg train' on it until it ends")
     if is_file(path / "saved_model.pb"):
         raise InputError(f"{path} is one version; name the folder of all versions, {path.resolve().parent}")
     raise InputError(
@@ -119,3 +97,15 @@ def find_model(path: Path) -> Path:
         return path
     folder = find_versions(path)
     return folder / str(versions(folder)[-1])
+
+
+def _packed_model(folder: Path) -> Model:
+    """Return the ensemble of packed weights, in networks built here."""
+    bundle = load_bundle(folder)
+    networks = [bundle.load_network(number) for number in bundle.config.member_numbers]
+    graph = EnsembleGraph(networks, bundle.config, EXPORT)  # its functions hold it but weakly
+    return lambda signature, images: _arrays(graph.signatures[signature](tf.constant(images)))
+
+
+def _arrays(outputs: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in outputs.items()}

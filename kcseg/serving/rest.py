@@ -11,13 +11,23 @@ import urllib3
 
 from kcseg.errors import InputError, reason_of, shortened
 from kcseg.serving.address import Address
-from kcseg.serving.contract import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
+from kcseg.serving.contract import (
+    ANSWER_BYTES,
+    OUTPUTS,
+    REQUIRED,
+    check_signatures,
+    too_large,
+    too_slow,
+)
 
 _PART_BYTES = 1 << 16
-# a server that is down, starting or busy is asked five times, with these pauses in between; one that cuts its answer
-# off, once more
+# a server that is down, starting or busy, or hangs up, is asked five times, with these pauses in between
 _PAUSES_S = (0.2, 0.4, 0.8, 1.6)
-_NOT_REACHED = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
+_NO_ANSWER = (
+    urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.ProtocolError,
+)
 _OVERLOADED = (429, 503)
 
 
@@ -40,13 +50,20 @@ class RestModel:
         )
         try:
             signatures = self._request("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
-            found = {name: list(signature.get("outputs", ())) for name, signature in signatures.items()}
-            check_signatures(address, found)
+            self._outputs = {
+                name: list(signature.get("outputs", ())) for name, signature in signatures.items()
+            }
         except (KeyError, TypeError, AttributeError) as error:
             raise self._unlike_tf_serving() from error
+        check_signatures(address, self._outputs, *REQUIRED)
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return a signature's outputs for images in HU, float32 (batch, height, width)."""
+        """Return a signature's outputs for images in HU, float32 (batch, height, width).
+
+        Raises:
+            InputError: the served export lacks the signature; the server does not answer, or not like TF Serving.
+        """
+        check_signatures(self._address, self._outputs, signature)
         answer = self._request(
             "POST", ":predict", {"signature_name": signature, "inputs": {"image": images.tolist()}}
         )
@@ -74,13 +91,12 @@ class RestModel:
             ) from error
         try:
             answer = json.loads(content)
-        except (ValueError, RecursionError) as error:
+            if status == 200:
+                return answer
+            reason = shortened(str(answer["error"]))
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise self._unlike_tf_serving() from error
-        if status == 200:
-            return answer
-        if not isinstance(answer, dict) or "error" not in answer:
-            raise self._unlike_tf_serving()
-        raise InputError(_refusal(self._address, status, shortened(str(answer["error"]))))
+        raise InputError(_refusal(self._address, status, reason))
 
     def _patient_answer(self, method: str, path: str, body: object) -> tuple[int, bytearray]:
         """Return status and content of the first answer that is worth having, or of the last.
@@ -88,18 +104,13 @@ class RestModel:
         Asking again is ours to do: urllib3 would wait as long as the server says, and knows of no answer that breaks
         off while it is read. A prediction changes nothing, so it may be asked twice.
         """
-        cut_off = False
         for pause_s in _PAUSES_S:
             try:
                 status, content = self._answer(method, path, body)
                 if status not in _OVERLOADED:
                     return status, content
-            except _NOT_REACHED:
+            except _NO_ANSWER:
                 pass
-            except urllib3.exceptions.ProtocolError:
-                if cut_off:
-                    raise
-                cut_off = True
             time.sleep(pause_s)
         return self._answer(method, path, body)
 
@@ -109,18 +120,15 @@ class RestModel:
         response = self._pool.request(
             method, f"{self._address}{path}", json=body, redirect=False, retries=False, preload_content=False
         )
-        with closing(response):
-            return response.status, self._content(response)
-
-    def _content(self, response: urllib3.BaseHTTPResponse) -> bytearray:
         content, end = bytearray(), time.monotonic() + self._timeout_s
-        while part := response.read1(_PART_BYTES, decode_content=False):
-            content += part
-            if len(content) > ANSWER_BYTES:
-                raise InputError(too_large(self._address, ANSWER_BYTES))
-            if time.monotonic() > end:
-                raise InputError(too_slow(self._address, self._timeout_s))
-        return content
+        with closing(response):
+            while part := response.read1(_PART_BYTES, decode_content=False):
+                content += part
+                if len(content) > ANSWER_BYTES:
+                    raise InputError(too_large(self._address))
+                if time.monotonic() > end:
+                    raise InputError(too_slow(self._address, self._timeout_s))
+        return response.status, content
 
     def _unlike_tf_serving(self) -> InputError:
         return InputError(

@@ -15,7 +15,14 @@ from google.protobuf.message import DecodeError
 
 from kcseg.errors import InputError, reason_of, shortened
 from kcseg.serving.address import Address
-from kcseg.serving.contract import ANSWER_BYTES, OUTPUTS, check_signatures, too_large, too_slow
+from kcseg.serving.contract import (
+    ANSWER_BYTES,
+    OUTPUTS,
+    REQUIRED,
+    check_signatures,
+    too_large,
+    too_slow,
+)
 
 try:
     from tensorflow_serving.apis import (
@@ -70,12 +77,16 @@ class RpcModel:
             raise InputError(
                 f"{address} does not answer like TF Serving ({reason_of(error)}); check the address"
             ) from error
-        check_signatures(
-            address, {name: signature.outputs for name, signature in signatures.signature_def.items()}
-        )
+        self._outputs = {name: signature.outputs for name, signature in signatures.signature_def.items()}
+        check_signatures(address, self._outputs, *REQUIRED)
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return a signature's outputs for images in HU, float32 (batch, height, width)."""
+        """Return a signature's outputs for images in HU, float32 (batch, height, width).
+
+        Raises:
+            InputError: the served export lacks the signature; the server does not answer, or not like TF Serving.
+        """
+        check_signatures(self._address, self._outputs, signature)
         request = predict_pb2.PredictRequest(model_spec=self._model_spec(signature_name=signature))
         request.inputs["image"].CopyFrom(tf.make_tensor_proto(images))
         outputs = self._call(self._stub.Predict, request).outputs
@@ -123,7 +134,7 @@ def _refusal(address: Address, timeout_s: float, error: Any) -> str:
         case grpc.StatusCode.NOT_FOUND:
             return f"{address} is not served ({reason}); check name and version"
         case grpc.StatusCode.RESOURCE_EXHAUSTED if "larger than max" in reason:  # said by gRPC on our side
-            return too_large(address, ANSWER_BYTES)
+            return too_large(address)
         case grpc.StatusCode.RESOURCE_EXHAUSTED:
             return f"{address} is overloaded ({reason}); try again later"
         case grpc.StatusCode.UNIMPLEMENTED:

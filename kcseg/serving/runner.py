@@ -56,8 +56,8 @@ class Ensemble:
     ) -> "Ensemble":
         """Reach an ensemble on TF Serving or `kcseg serve`; same calls, same answers as from its folder.
 
-        A server that is down, starting or overloaded is asked five times, with three seconds of pauses. Without a
-        version in the address, the newest answers, which may change between two requests of one call.
+        A server that is down, starting or overloaded is asked five times, with three seconds of pauses in all. Without
+        a version in the address, the newest answers, which may change between two requests of one call.
 
         Args:
             address: `http://HOST:8501/v1/models/kcseg` (TF Serving's REST API, needs no TensorFlow) or
@@ -102,19 +102,26 @@ class Ensemble:
                 for parts in zip(found.mask, found.probability, found.disagreement, strict=True):
                     yield Segmentation(*parts)
 
-    def soft_masks(self, images_hu: np.ndarray) -> np.ndarray:
-        """Return each member's soft mask after components, float32 (batch, members, height, width)."""
-        return self._ask("members", images_hu)["soft_masks"]
+    def soft_masks(self, images_hu: np.ndarray, *, components: bool = True) -> np.ndarray:
+        """Return each member's soft mask, float32 (batch, members, height, width).
+
+        Args:
+            images_hu: as in `segment`.
+            components: keep only the largest component of each; without it, masks are as the networks made them.
+
+        Raises:
+            InputError: as `segment`; an export of release 0.1.0, asked without components.
+        """
+        return self._ask("members" if components else "raw_members", images_hu)["soft_masks"]
 
     def _ask(self, signature: str, images_hu: np.ndarray) -> dict[str, np.ndarray]:
         images = _as_images(images_hu)
         # no JSON can say "no image of this size": a blank one is asked for, and its answer dropped
         asked = images if len(images) else np.zeros((1, *images.shape[1:]), np.float32)
-        answers = []
-        for part in self._requests(asked):
-            answer = self._model(signature, part)
-            _check_answer(signature, answer, part.shape)
-            answers.append(answer)
+        limit = self._request_pixels
+        count = max(1, limit // asked[0].size) if limit else len(asked)
+        parts = [asked[start : start + count] for start in range(0, len(asked), count)]
+        answers = [_checked(self._model(signature, part), signature, part.shape) for part in parts]
         if len({answer[name].shape[1:-2] for answer in answers for name in OUTPUTS[signature]}) > 1:
             raise InputError(
                 "the model answers with another number of members from one request to the next; ask again"
@@ -124,25 +131,21 @@ class Ensemble:
             for name in OUTPUTS[signature]
         }
 
-    def _requests(self, images: np.ndarray) -> Iterator[np.ndarray]:
-        limit = self._request_pixels
-        count = max(1, limit // images[0].size) if limit else len(images)
-        for start in range(0, len(images), count):
-            yield images[start : start + count]
 
-
-def _check_answer(signature: str, answer: Mapping[str, np.ndarray], asked: tuple[int, ...]) -> None:
-    """Refuse what no exported ensemble answers, whatever the images: it gives numbers from 0 to 1 even for NaN."""
+def _checked(
+    answer: Mapping[str, np.ndarray], signature: str, asked: tuple[int, ...]
+) -> Mapping[str, np.ndarray]:
+    """Refuse what no exported ensemble answers: it gives numbers from 0 to 1 even for NaN."""
     for name in OUTPUTS[signature]:
-        shape = answer[name].shape
-        members = shape[1:2] if signature == "members" else ()
-        if shape != (*asked[:1], *members, *asked[1:]) or 0 in members:
-            raise InputError(
-                f"the model answers images of shape {asked} with {name} of shape {shape}; export it anew"
-            )
         values = answer[name]
+        members = values.shape[1:2] if name == "soft_masks" else ()
+        if values.shape != (*asked[:1], *members, *asked[1:]) or 0 in members:
+            raise InputError(
+                f"the model answers images of shape {asked} with {name} of shape {values.shape}; export it anew"
+            )
         if values.dtype.kind not in "buf" or not np.all((values >= 0) & (values <= 1)):  # NaN is neither
             raise InputError(f"the model answers with {name} outside of 0 to 1; export it anew")
+    return answer
 
 
 def _as_images(images_hu: np.ndarray) -> np.ndarray:

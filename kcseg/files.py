@@ -10,7 +10,7 @@ import secrets
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import UnionType
 from typing import Any, BinaryIO
@@ -32,7 +32,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         InputError: the folder cannot be written.
     """
     with _temporary_beside(path) as temporary:
-        # opened by us and not by mkstemp, so that the file gets the user's usual permissions
+        # not by mkstemp, so that the file gets the user's usual permissions
         temporary.open("xb").close()
         yield temporary
         _sync(temporary)
@@ -58,17 +58,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def _temporary_beside(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(4)}{''.join(path.suffixes)}")
     try:
-        with _telling(path):
+        with _named(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
             _sync(path.parent)
     finally:
-        with suppress(OSError):  # whatever hindered the writing may hinder this too, and was already told
+        with suppress(
+            OSError
+        ):  # what hindered the writing may hinder this too, and is in the message already
             remove(temporary)
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
+def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -77,12 +79,12 @@ def _telling(path: Path) -> Iterator[None]:
 
 
 def rename(path: Path, target: Path) -> None:
-    """Give a file in the same folder another name, atomically; what had that name is gone.
+    """Give a file in the same folder another name, atomically; an earlier file of that name is replaced.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    with _telling(target):
+    with _named(target):
         path.replace(target)
         _sync(target.parent)
 
@@ -94,7 +96,7 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all it holds, where there is one; of a link, the link alone."""
+    """Remove a file, or a folder with all it holds, if it is there; of a link, the link alone."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -125,20 +127,21 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def is_file(path: Path) -> bool:
-    """Whether it is a file or leads to one; what cannot be looked at is none."""
+    """Whether this is a file, or a link to one; False where that cannot be found out."""
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises over a link to a name that is too long
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a folder or leads to one; what cannot be looked at is none."""
+    """Whether this is a folder, or a link to one; False where that cannot be found out."""
     return os.path.isdir(path)  # noqa: PTH112 - as above
 
 
 def read_bytes(path: Path, *, maximum_bytes: int = 1 << 30) -> bytes:
-    """Read a whole file that is to stay in memory.
+    """Read a whole file.
 
     Raises:
-        InputError: the file is missing, none that ends (a pipe would be waited for), or larger than `maximum_bytes`.
+        InputError: the file is missing, not a regular one (reading a pipe might never end), or larger than
+            `maximum_bytes`.
     """
     try:
         if path.exists() and not path.is_file():
@@ -193,17 +196,15 @@ def read_json(path: Path, *, maximum_bytes: int = _TEXT_BYTES) -> Any:
 
 
 def read_facts(path: Path, **kinds: type | UnionType) -> dict[str, Any]:
-    """Read a JSON object that says at least what `kinds` names, as values of those types.
+    """Read a JSON object that holds at least the entries that `kinds` names, with values of those types.
 
     Raises:
-        InputError: as `read_json`, or it says less, or otherwise.
+        InputError: as `read_json`, or an entry is missing or of another type.
     """
     facts = read_json(path)
     for name, kind in kinds.items():
-        if not isinstance(facts, dict) or name not in facts or not isinstance(facts[name], kind):
-            raise InputError(
-                f"{path} does not say '{name}' as kcseg writes it; restore the file, or start anew"
-            )
+        if not isinstance(facts, dict) or not isinstance(facts.get(name, ...), kind):
+            raise InputError(f"{path} has no valid entry '{name}'; restore the file, or start anew")
     return facts
 
 
@@ -220,23 +221,20 @@ def sha256(*parts: Path | bytes) -> str:
 
 
 def holds_others(folder: Path, *ours: str) -> bool:
-    """Whether a folder holds more than hidden files and what `ours` names; one that is not there holds nothing."""
+    """Whether a folder is there and holds more than hidden files and those that `ours` names."""
     return folder.is_dir() and any(
         path.name not in ours and not path.name.startswith(".") for path in folder.iterdir()
     )
 
 
-def require_own(
-    settings: Path, facts: Mapping[str, Any], what: str, *ours: str, differing: str = "settings or data"
-) -> None:
+def require_own(settings: Path, facts: Mapping[str, Any], what: str, *ours: str) -> None:
     """Refuse a folder for work that was started there otherwise, or that holds something else.
 
     Args:
-        settings: the file in that folder that says what the work was started with.
-        facts: what it is to be started, or gone on, with now.
-        what: the work is called.
-        ours: what may lie there before it is started.
-        differing: what the facts are made of.
+        settings: the file in that folder that states what the work was started with.
+        facts: what it is to be started, or continued, with now.
+        what: the name of the work.
+        ours: files and folders that may be there before it is started.
 
     Raises:
         InputError: it was started otherwise, or the folder holds something else.
@@ -244,12 +242,11 @@ def require_own(
     if settings.exists():
         if read_json(settings) != facts:
             raise InputError(
-                f"{settings} says that the {what} there was started with other {differing}; "
+                f"the {what} in {settings.parent} was started with other settings or data, see {settings.name}; "
                 "choose another folder"
             )
     elif holds_others(settings.parent, *ours):
-        held = f"holds files that are not a {what}" if ours else "is not empty"
-        raise InputError(f"{settings.parent} {held}; choose a new or empty folder")
+        raise InputError(f"{settings.parent} holds files that are not a {what}; choose a new or empty folder")
 
 
 @contextmanager
@@ -257,23 +254,20 @@ def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     """Hold `folder` for this process; the lock ends with the process, however it ends.
 
     Raises:
-        InputError: another process holds it, unless we `wait` for that; or the file system knows no locks.
+        InputError: another process holds it, unless we `wait` for that; or the folder cannot be written or locked.
     """
-    with _telling(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("a+")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError as error:
-            file.seek(0)
-            raise InputError(
-                f"{folder} is in use by process {file.read().strip() or 'unknown'}; wait for it, or choose another"
-            ) from error
-        except OSError as error:
-            raise InputError(
-                f"cannot lock {folder}: {error.strerror}; use a disk that knows file locks"
-            ) from error
+    with ExitStack() as stack:
+        with _named(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / ".lock").open("a+"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise InputError(
+                    f"{folder} is in use by process {holder}; wait for it, or choose another"
+                ) from error
         file.truncate(0)
         file.write(f"{os.getpid()} on {socket.gethostname()}")
         file.flush()

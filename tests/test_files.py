@@ -115,7 +115,7 @@ def test_sha256_runs_over_files_and_bytes_in_order(tmp_path):
     assert sha256(tmp_path / "a", b"c") == sha256(b"abc") != sha256(b"c", tmp_path / "a")
 
 
-def test_a_file_is_renamed_or_it_is_told_why_not(tmp_path):
+def test_a_file_is_renamed_or_the_reason_is_given(tmp_path):
     (tmp_path / "a").write_text("new")
     (tmp_path / "b").write_text("old")
     rename(tmp_path / "a", tmp_path / "b")
@@ -137,5 +137,5 @@ def test_facts_that_are_not_stated_or_of_another_type_are_named(tmp_path, conten
     (tmp_path / "data.json").write_text('{"images": 3, "sha256": "a", "more": 1}')
     assert read_facts(tmp_path / "data.json", images=int, sha256=str | None)["more"] == 1
     (tmp_path / "data.json").write_text(content)
-    with pytest.raises(InputError, match=r"data.json does not say '(images|sha256)'"):
+    with pytest.raises(InputError, match=r"data.json has no valid entry '(images|sha256)'"):
         read_facts(tmp_path / "data.json", images=int, sha256=str)

@@ -6,34 +6,36 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from kcseg.cli.console import console, progress_bars, quiet_import
-from kcseg.cli.settings import trained_on_option
+from kcseg.cli.console import console, print_path, progress_bars, quiet_import
+from kcseg.cli.settings import PATH, trained_on_option
 from kcseg.results import refuse_taken
 
 _SHOWN = 10
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH)
 @trained_on_option
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the results.  [default: RUN/audit]")
+@click.option("--out", type=PATH, help="Folder for the results.  [default: RUN/audit]")
 @click.option("--force", is_flag=True, help="Write over an earlier audit.")
 def audit(run: Path, data: Path | None, out: Path | None, force: bool) -> None:
     """Rank the references RUN was trained on by how much the fold members that held them out contradict them.
 
-    Where truth and planted faults are known, as in a simulated challenge, it also says how well that finds the faults.
+    Where truth and planted faults are known, as in a simulated challenge, it also measures how well that finds the
+    faults.
     """
     with quiet_import():
-        from kcseg.study.audit import RESULTS, audit_run, read_audited, write_audit
+        from kcseg.study.audit import audit_run, read_audited
+        from kcseg.study.audit_report import RESULTS, measured, write_audit
         from kcseg.training.run import load_run
 
     trained, out = load_run(run), out or run / "audit"
     refuse_taken(out, RESULTS, force=force)
-    batch, truth, faults = read_audited(trained, data)
+    audited = read_audited(trained, data)
     with progress_bars() as tell:
-        found = audit_run(trained, batch, truth, faults, tell)
-    page = write_audit(out, found, batch)
-    table = Table("reference", "score", "Dice", "more, mm²", "less, mm²")
+        found = audit_run(trained, *audited, tell)
+    page = write_audit(out, found, audited[0])
+    table = Table("reference", "score", "Dice", "surplus, mm²", "missing, mm²")
     for row in found.findings[:_SHOWN]:
         table.add_row(
             escape(row.id),
@@ -43,15 +45,6 @@ def audit(run: Path, data: Path | None, out: Path | None, force: bool) -> None:
             str(row.missing_mm2),
         )
     console.print(table)
-    if planted := found.faults_found:
-        console.print(
-            f"Planted faults: {planted.faulty} of {planted.references} references, {planted.precision:.0%} of the "
-            f"first {planted.top}; area under the ROC curve {'–' if planted.auc is None else f'{planted.auc:.2f}'}"
-        )
-    if against := found.against_truth:
-        console.print(
-            f"Dice against the truth: references {against.reference:.3f}, predictions {against.prediction:.3f}; "
-            f"the prediction is closer in {against.closer:.0%} of all, in {against.closer_top:.0%} "
-            f"of the first {against.top}"
-        )
-    console.print(f"Look at {escape(str(page))}", soft_wrap=True)
+    for section in measured(found.findings):
+        console.print(section.text)
+    print_path("Look at", page)

@@ -1,30 +1,23 @@
-"""kcseg compare-pretraining: what pre-trained weights buy, over several seeds."""
+"""kcseg compare-pretraining: pre-trained against random weights, over several seeds."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
-from kcseg.cli.console import console, progress_bars, quiet_import
-from kcseg.cli.settings import coco_option, config_option, data_option, preset_option, read_settings
+from kcseg.cli.console import console, print_path, progress_bars, quiet_import
+from kcseg.cli.settings import PATH, read_settings, study_options
 from kcseg.dataset.batch import training_batch
 from kcseg.errors import InputError
 from kcseg.phantom.simulate import simulate_challenge
 
 
 @click.command("compare-pretraining")
-@data_option
-@coco_option
-@click.option("--pretrained", type=click.Path(path_type=Path), help="Weights that kcseg pretrain wrote.")
-@click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
-@click.option("--seeds", default=5, show_default=True, help="Trainings from each start.")
-@click.option("--steps", default=300, show_default=True, help="Of each training.")
+@study_options
+@click.option("--pretrained", type=PATH, help="Weights that kcseg pretrain wrote.")
 @click.option(
     "--every", default=20, show_default=True, help="Steps from one look at held-out images to the next."
 )
-@preset_option
-@config_option
 def compare_pretraining(
     data: Path | None,
     coco: Path | None,
@@ -63,4 +56,4 @@ def compare_pretraining(
         histories = compare(folder, batch, weights, comparison, tell)
     page = results.report_comparison(folder, comparison, histories, origin)
     console.print(results.comparison_sentence(results.comparison_rows(histories)), soft_wrap=True)
-    console.print(f"Look at {escape(str(page))}", soft_wrap=True)
+    print_path("Look at", page)

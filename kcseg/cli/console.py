@@ -5,10 +5,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -51,6 +53,11 @@ class ClearErrorsGroup(_ClearErrors, click.Group):
 
 class ClearErrorsCommand(_ClearErrors):
     """A command with clear errors that also stands outside the group."""
+
+
+def print_path(text: str, path: Path) -> None:
+    """Print where something lies, on one line so that it can be copied."""
+    console.print(f"{text} {escape(str(path))}", soft_wrap=True)
 
 
 @contextmanager

@@ -4,17 +4,17 @@ from datetime import date
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
-from kcseg.cli.console import console, quiet_import
+from kcseg.cli.console import print_path, quiet_import
+from kcseg.cli.settings import PATH
 from kcseg.config import EXPORT, ExportConfig
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=PATH)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder of the versions; of a run, by default export/kcseg inside it.",
 )
 @click.option(
@@ -33,7 +33,7 @@ from kcseg.config import EXPORT, ExportConfig
 )
 @click.option(
     "--data",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Challenge folder of the training, for --precision bfloat16; by default the one simulated in a run.",
 )
 def export(model: Path, out: Path | None, precision: str, hu_offset: int, data: Path | None) -> None:
@@ -42,5 +42,4 @@ def export(model: Path, out: Path | None, precision: str, hu_offset: int, data: 
     with quiet_import():
         from kcseg.serving.export import export_model
 
-    written = export_model(model, out, settings, data=data, created=date.today())
-    console.print(f"Exported {escape(str(written))}", soft_wrap=True)
+    print_path("Exported", export_model(model, out, settings, data=data, created=date.today()))

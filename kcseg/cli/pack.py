@@ -7,13 +7,13 @@ import click
 from rich.markup import escape
 
 from kcseg.cli.console import console, quiet_import
-from kcseg.cli.settings import trained_on_option
+from kcseg.cli.settings import PATH, trained_on_option
 from kcseg.files import read_text
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the weights.")
+@click.argument("run", type=PATH)
+@click.option("--out", type=PATH, required=True, help="Folder for the weights.")
 @click.option(
     "--precision",
     type=click.Choice(["float16", "float32"]),
@@ -22,11 +22,13 @@ from kcseg.files import read_text
     help="Of the kernels; refused where the masks change.",
 )
 @trained_on_option
-@click.option("--command", help="How RUN was trained, for the model card; by default what its settings tell.")
+@click.option(
+    "--command", help="How RUN was trained, for the model card; by default the command its settings imply."
+)
 @click.option("--duration", help="How long training took and where, for the model card.")
 @click.option(
     "--notes",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Markdown file: what was seen on real images, for the model card.",
 )
 @click.option("--force", is_flag=True, help="Replace earlier weights.")
@@ -44,7 +46,7 @@ def pack(
 
     It holds plain arrays, their hashes and a model card, README.md; it is what to hand to others.
     """
-    said = read_text(notes) if notes else ""
+    seen = read_text(notes) if notes else ""
     with quiet_import():
         from kcseg.study.pack import pack_run
         from kcseg.training.run import load_run
@@ -56,7 +58,7 @@ def pack(
         data=data,
         command=command,
         duration=duration,
-        notes=said,
+        notes=seen,
         force=force,
         created=date.today(),
     )

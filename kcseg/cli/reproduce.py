@@ -4,22 +4,13 @@ from datetime import date
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
-from kcseg.cli.console import console, progress_bars, quiet_import
-from kcseg.cli.settings import coco_option, config_option, data_option, preset_option, read_settings
+from kcseg.cli.console import print_path, progress_bars, quiet_import
+from kcseg.cli.settings import read_settings, study_options
 
 
 @click.command()
-@data_option
-@coco_option
-@click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
-@click.option(
-    "--seeds", default=5, show_default=True, help="Trainings from pre-trained and from random weights."
-)
-@click.option("--steps", default=300, show_default=True, help="Of each of these.")
-@preset_option
-@config_option
+@study_options
 def reproduce(
     data: Path | None,
     coco: Path | None,
@@ -41,5 +32,5 @@ def reproduce(
     study = Study(config, data=data, coco=coco, seeds=seeds, steps=steps, created=date.today())
     with progress_bars() as tell:
         page = run_study(folder, study, tell)
-    console.print(f"Look at {escape(str(page))}", soft_wrap=True)
-    console.print(f"The same as Markdown: {escape(str(folder / 'reproduction.md'))}", soft_wrap=True)
+    print_path("Look at", page)
+    print_path("The same as Markdown:", folder / "reproduction.md")

@@ -8,17 +8,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from kcseg.cli.console import console
+from kcseg.cli.settings import PATH
 from kcseg.errors import InputError
 from kcseg.files import write_csv
 from kcseg.study.scores import score_folders
 
 
 @click.command()
-@click.argument("predictions", type=click.Path(path_type=Path))
-@click.argument("references", type=click.Path(path_type=Path))
-@click.option(
-    "--csv", "table_path", type=click.Path(path_type=Path), help="Also write the table to this file."
-)
+@click.argument("predictions", type=PATH)
+@click.argument("references", type=PATH)
+@click.option("--csv", "table_path", type=PATH, help="Also write the table to this file.")
 @click.option("--force", is_flag=True, help="Write over an existing table.")
 def score(predictions: Path, references: Path, table_path: Path | None, force: bool) -> None:
     """Score the masks in PREDICTIONS against those in REFERENCES, paired by file name.

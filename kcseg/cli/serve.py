@@ -7,11 +7,12 @@ import click
 from rich.markup import escape
 
 from kcseg.cli.console import console, quiet_import
+from kcseg.cli.settings import PATH
 from kcseg.errors import InputError
 
 
 @click.command()
-@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.argument("model", type=PATH, required=False)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Where to listen; by default this machine alone."
 )

@@ -6,7 +6,8 @@ import click
 import numpy as np
 from rich.markup import escape
 
-from kcseg.cli.console import console, progress_bars
+from kcseg.cli.console import console, print_path, progress_bars
+from kcseg.cli.settings import PATH
 from kcseg.config import SimulationConfig
 from kcseg.errors import InputError
 from kcseg.files import is_folder
@@ -20,7 +21,7 @@ _SHOWN = 24
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=PATH)
 @click.option(
     "--train", multiple=True, type=click.IntRange(min=1), help="Images of a training batch; repeatable."
 )
@@ -31,7 +32,7 @@ _SHOWN = 24
 @click.option(
     "--real",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Real coronal crops (files or folders) to show among them; repeatable, implies --preview.",
 )
 def simulate(
@@ -56,11 +57,11 @@ def simulate(
         shown = list(list_images(folder / "train-1").values())[:_SHOWN]
         page = folder / "preview.html"
         write_preview(page, [read_image(path).hu for path in shown], real_hu, seed)
-        console.print(f"Look at {escape(str(page))}", soft_wrap=True)
+        print_path("Look at", page)
 
 
 def _read_real(paths: tuple[Path, ...]) -> list[np.ndarray]:
-    """Read real crops at 1 mm; what is no image in HU, as masks beside images are not, is passed over and named."""
+    """Read real crops at 1 mm; what is no image in HU, such as a mask beside an image, is passed over and named."""
     images = []
     for path in paths:
         files = scan_images(path).files if is_folder(path) else list_images(path)

@@ -51,7 +51,7 @@ def train(
         from kcseg.training.on_ray import train_members_on_ray
 
     with joined(cluster) if cluster else nullcontext(), progress_bars() as tell:
-        evaluation = run_challenge(
+        scores = run_challenge(
             folder,
             config,
             data=data,
@@ -62,9 +62,9 @@ def train(
             tell=tell,
             train=train_members_on_ray if cluster else train_members,
         )
-    if evaluation:
+    if scores:
         table = Table("predictor", "Dice, reference", "Dice, truth")
-        for row in evaluation.rows():
+        for row in scores:
             truth = "–" if row["dice_truth"] is None else f"{row['dice_truth']:.4f}"
             style = "bold" if row["name"] == "median" else None
             table.add_row(str(row["name"]), f"{row['dice_reference']:.4f}", truth, style=style)

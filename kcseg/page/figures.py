@@ -1,5 +1,6 @@
 """The paper's figures, each drawn by one function on our data."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, FigureBase
 
-from kcseg.files import atomic_path
+from kcseg.files import write
 from kcseg.image.window import window
 
 _DPI = 140
@@ -30,7 +31,7 @@ def against_reference(image_hu: np.ndarray, mask: np.ndarray, reference: np.ndar
 
 
 def tint(picture: np.ndarray, mask: np.ndarray, colour: tuple[float, float, float]) -> np.ndarray:
-    """Colour the masked pixels half through, so that the picture still shows.
+    """Mix the masked pixels half and half with a colour, so that the picture still shows.
 
     `picture` float (height, width, 3) in [0, 1], `mask` bool (height, width).
     """
@@ -109,21 +110,17 @@ def disagreement_figure(
     return figure
 
 
-def scores_figure(scores: Sequence[float], faulty: Sequence[float] | None) -> Figure:
-    """Draw how the scores of an audit are spread; those of references with planted faults apart, where known."""
+def scores_figure(scores: Sequence[float], faulty: np.ndarray | None) -> Figure:
+    """Draw a histogram of an audit's scores; where it is known which references are faulty, bool, these in red."""
     figure = Figure(figsize=(7.5, 3.2), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot(xlabel="score: 1 − Dice + surprise", ylabel="references")
-    edges = np.histogram_bin_edges([*scores, *(faulty or ())], bins=30).tolist()
+    edges = np.histogram_bin_edges(scores, bins=30).tolist()
     if faulty is None:
-        axes.hist(scores, edges, color="0.6")
+        axes.hist(scores, edges, color="0.7")
     else:
-        axes.hist(
-            [scores, faulty],
-            edges,
-            stacked=True,
-            color=["0.7", REFERENCE],
-            label=["no planted fault", "planted faults"],
-        )
+        parts = [np.array(scores)[~faulty], np.array(scores)[faulty]]
+        labels = ["no planted fault", "planted faults"]
+        axes.hist(parts, edges, stacked=True, color=["0.7", REFERENCE], label=labels)
         axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -149,7 +146,7 @@ def training_figure(histories: dict[str, list[dict[str, float]]]) -> Figure:
 
 
 def around(mask: np.ndarray, margin_px: int = 14) -> tuple[slice, slice]:
-    """Return the rows and columns of a square around a mask, bool (height, width), as far as the image goes.
+    """Return the rows and columns of a square around a mask, bool (height, width), cut at the edges of the image.
 
     The whole image where the mask is empty.
     """
@@ -169,10 +166,17 @@ def _span(centre: int, side: int, length: int) -> slice:
     return slice(start, min(start + side, length))
 
 
-def save_figure(path: Path, figure: Figure) -> None:
-    """Write a figure as PNG, atomically."""
-    with atomic_path(path) as temporary:
-        FigureCanvasAgg(figure).print_png(str(temporary))
+def save_figure(path: Path, figure: Figure) -> Path:
+    """Write a figure as PNG, atomically, and return its file."""
+    write(path, as_png(figure))
+    return path
+
+
+def as_png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG file."""
+    file = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(file)
+    return file.getvalue()
 
 
 def _grey(image_hu: np.ndarray) -> np.ndarray:

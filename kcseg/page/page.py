@@ -2,34 +2,64 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from matplotlib.figure import Figure
 
 import kcseg
+from kcseg.config import Config
+from kcseg.config_json import to_json
 from kcseg.files import write
+from kcseg.page.figures import as_png
 
 _TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("kcseg", "page"), autoescape=True, undefined=jinja2.StrictUndefined
+    loader=jinja2.PackageLoader("kcseg", "page"),
+    undefined=jinja2.StrictUndefined,
+    autoescape=jinja2.select_autoescape(["html"]),  # and no Markdown
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
 )
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page: a heading, paragraphs set apart by empty lines, a table, figures with their captions."""
+    """A part of a page: a heading, paragraphs set apart by empty lines, a table, figures with their captions.
 
-    title: str
+    Attributes:
+        title: the heading; empty for none.
+        text: the paragraphs.
+        rows: of the table; the keys of the first are its head.
+        strong: place of the row that stands out, from 0.
+        figures: each a PNG file, or a figure that the page alone is to hold, and its caption.
+    """
+
+    title: str = ""
     text: str = ""
-    rows: Sequence[Mapping[str, Any]] = ()  # of a table; the keys of the first are its head
-    figures: Sequence[tuple[Any, str]] = ()  # PNG file and caption
+    rows: Sequence[Mapping[str, Any]] = ()
+    strong: int | None = None
+    figures: Sequence[tuple[Path | Figure, str]] = ()
 
 
-def write_sections(path: Path, title: str, sections: Sequence[Section]) -> None:
-    """Write a page of sections as one HTML file that carries its figures."""
-    carried = [replace(section, figures=_carried(section.figures)) for section in sections]
-    write_page(path, "sections.html", title=title, sections=carried)
+def write_sections(
+    path: Path, title: str, sections: Sequence[Section], facts: Mapping[str, object] | None = None
+) -> Path:
+    """Write a page of sections as one HTML file that carries its figures; `facts` stand below its title."""
+    write_page(path, "sections.html", title=title, sections=sections, facts=facts or {}, picture=_picture)
+    return path
+
+
+def write_page(path: Path, template: str, **values: Any) -> None:
+    """Write a page from a template of this room."""
+    write(path, render(template, version=kcseg.__version__, **values))
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a template of this room in: HTML, or Markdown."""
+    return _TEMPLATES.get_template(template).render(**values)
 
 
 def to_markdown(title: str, sections: Sequence[Section], *, beside: Path) -> str:
@@ -43,24 +73,30 @@ def to_markdown(title: str, sections: Sequence[Section], *, beside: Path) -> str
             cells += [[str(value) for value in row.values()] for row in section.rows]
             parts.append("\n".join(f"| {' | '.join(row)} |" for row in cells))
         for file, caption in section.figures:
+            assert isinstance(file, Path)
             parts.append(f"![{caption}]({file.relative_to(beside).as_posix()})\n\n*{caption}*")
     return "\n\n".join(parts) + "\n"
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def settings_section(config: Config) -> Section:
+    """Return the part of a page that lists all settings."""
+    values = _flat(to_json(config))
+    return Section("Settings", rows=[{"setting": name, "value": value} for name, value in values.items()])
+
+
+def number(value: float | None, places: int = 4) -> str:
+    """Return a number as tables show it; a dash for None."""
+    return "–" if value is None else f"{value:.{places}f}"
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings as one level, `network.filters` and so on."""
     level: dict[str, Any] = {}
     for name, value in values.items():
-        level |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+        level |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return level
 
 
-def write_page(path: Path, template: str, *, figures: Sequence[tuple[Path, str]] = (), **values: Any) -> None:
-    """Write a page from a template as one HTML file that carries its figures: (PNG file, caption) each."""
-    page = _TEMPLATES.get_template(template)
-    write(path, page.render(version=kcseg.__version__, figures=_carried(figures), **values))
-
-
-def _carried(figures: Sequence[tuple[Path, str]]) -> list[tuple[str, str]]:
-    """Return figures as a page carries them: base64 of the PNG file, and the caption."""
-    return [(base64.b64encode(file.read_bytes()).decode(), caption) for file, caption in figures]
+def _picture(figure: Path | Figure) -> str:
+    """Return a figure as a page carries it: base64 of the PNG."""
+    return base64.b64encode(figure.read_bytes() if isinstance(figure, Path) else as_png(figure)).decode()

@@ -1,30 +1,20 @@
 """The audit of the references: those that networks which never saw them contradict most come first."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from scipy.stats import spearmanr
 
 from kcseg.dataset.batch import Batch, training_batch, training_truth
 from kcseg.errors import InputError
-from kcseg.files import is_folder, write_csv
-from kcseg.page.figures import reference_figure, save_figure, scores_figure
-from kcseg.page.page import write_page
-from kcseg.phantom.annotator import FAULTS
+from kcseg.files import is_folder
 from kcseg.phantom.simulate import planted_faults
 from kcseg.progress import Tell, silent
-from kcseg.results import begin
-from kcseg.study.held_out import held_out_soft_masks
 from kcseg.study.scores import dice
-from kcseg.study.statistics import mean_interval, roc_auc
+from kcseg.study.soft_masks import held_out_soft_masks
 from kcseg.training.run import Run
-
-RESULTS = ("index.html", "table.csv", "figures/worst.png", "figures/scores.png")
-_SHOWN = 16
 
 
 @dataclass(frozen=True)
@@ -34,10 +24,10 @@ class Finding:
     Attributes:
         rank: 1 for the reference most contradicted.
         id: of the image, with its batch before it.
-        batch: it was delivered in; empty where the id names none.
-        score: 1 - `dice` + `surprise`. Our choice of some sixty, on a simulation with seed 77 of which nothing else is
-            reported: its rank correlation with the references' true error was 0.61, that of Dice alone 0.50 and that of
-            the mean log-loss 0.50, and its area under the ROC curve for planted faults 0.67, 0.57 and 0.59.
+        batch: the one the image is from; empty where the id names none.
+        score: 1 - `dice` + `surprise`. Our choice of some sixty, on a simulation with seed 77 that is used for nothing
+            else: its rank correlation with the references' true error was 0.61, that of Dice alone 0.50, and its area
+            under the ROC curve for planted faults 0.67 and 0.57.
         dice: between reference and prediction.
         surprise: how much less the network believes in the reference than it doubts anyway: mean over the reference's
             pixels of the log-loss under the soft mask, less the entropy of the soft mask there; in nats.
@@ -63,57 +53,11 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class FaultsFound:
-    """How well the ranking finds planted faults. Faulty is a reference with at least one planted fault; the straying
-    rim, which all have, is none.
-
-    Attributes:
-        references, faulty: how many there are; their quotient is what a random order would reach as precision.
-        top: how many of the ranking's head `precision` looks at: 20, or all where there are fewer.
-        precision: share of these that are faulty.
-        auc: area under the ROC curve, faulty against others; None where there are none of either.
-        by_kind: for each kind of fault, how many references have it, and the area under the ROC curve of these
-            against the references without any planted fault.
-    """
-
-    references: int
-    faulty: int
-    top: int
-    precision: float
-    auc: float | None
-    by_kind: dict[str, tuple[int, float | None]]
-
-
-@dataclass(frozen=True)
-class AgainstTruth:
-    """Which is closer to the truth, the reference or the prediction held out from it.
-
-    Attributes:
-        reference, prediction: mean Dice against the truth.
-        difference: prediction - reference, with its 95 % bootstrap interval over images, paired.
-        closer: share of images whose prediction is closer to the truth than their reference.
-        top, closer_top: the same share among the `top` references most contradicted.
-        rank_correlation: Spearman's, between the score and 1 - Dice of reference and truth; None where one is constant.
-    """
-
-    reference: float
-    prediction: float
-    difference: float
-    interval: tuple[float, float]
-    closer: float
-    top: int
-    closer_top: float
-    rank_correlation: float | None
-
-
-@dataclass(frozen=True)
 class Audit:
     """All findings, worst first; `predictions` are bool (height, width) in the order of the batch."""
 
     findings: tuple[Finding, ...]
     predictions: tuple[np.ndarray, ...]
-    faults_found: FaultsFound | None
-    against_truth: AgainstTruth | None
 
 
 def audit_run(
@@ -128,7 +72,7 @@ def audit_run(
     Args:
         run: with trained fold members.
         batch: its training images.
-        truth: exact masks, bool (height, width), in the order of the batch; only to say how well the audit did.
+        truth: exact masks, bool (height, width), in the order of the batch; only to measure how good the audit is.
         faults: planted in each reference, in that order; only for that, too.
         tell: told of every image.
 
@@ -138,8 +82,7 @@ def audit_run(
     soft_masks = held_out_soft_masks(run, batch, tell)
     threshold = run.config.ensemble.mask_threshold
     predictions = tuple(soft_mask > threshold for soft_mask in soft_masks)
-    findings = rank_references(batch, soft_masks, truth, faults, threshold=threshold)
-    return Audit(findings, predictions, _faults_found(findings), _against_truth(findings))
+    return Audit(rank_references(batch, soft_masks, truth, faults, threshold=threshold), predictions)
 
 
 def rank_references(
@@ -161,13 +104,13 @@ def rank_references(
     """
     assert batch.masks is not None
     rows: list[dict[str, Any]] = []
-    for index, (name, reference, soft_mask) in enumerate(
-        zip(batch.ids, batch.masks, soft_masks, strict=True)
-    ):
-        row = {"id": name, "batch": name.rpartition("/")[0], **_compare(reference, soft_mask, threshold)}
+    for index, name in enumerate(batch.ids):
+        reference, prediction = batch.masks[index], soft_masks[index] > threshold
+        row = {"id": name, "batch": name.rpartition("/")[0]}
+        row |= _compare(reference, prediction, _surprise(reference, soft_masks[index]))
         if truth is not None:
             row["reference_dice_truth"] = dice(reference, truth[index])
-            row["prediction_dice_truth"] = dice(soft_mask > threshold, truth[index])
+            row["prediction_dice_truth"] = dice(prediction, truth[index])
         if faults is not None:
             row["faults"] = faults[index]
         rows.append(row)
@@ -196,54 +139,8 @@ def read_audited(
     return batch, training_truth(challenge), planted_faults(challenge, batch.ids)
 
 
-def write_audit(out: Path, audit: Audit, batch: Batch) -> Path:
-    """Write `table.csv`, `figures/worst.png`, `figures/scores.png` and, last, `index.html`; return the page.
-
-    An earlier audit in `out` is replaced; call `refuse_taken(out, RESULTS)` before the work begins.
-    """
-    begin(out, RESULTS)
-    write_csv(out / "table.csv", [_table_row(finding) for finding in audit.findings])
-    worst, scores = out / "figures" / "worst.png", out / "figures" / "scores.png"
-    shown = audit.findings[:_SHOWN]
-    save_figure(worst, figure_of(shown, audit, batch))
-    save_figure(scores, scores_figure(*_by_fault(audit.findings)))
-    write_page(
-        out / "index.html",
-        "audit.html",
-        findings=audit.findings,
-        faults_found=audit.faults_found,
-        against_truth=audit.against_truth,
-        figures=[
-            (
-                worst,
-                f"The {len(shown)} references most contradicted. Left of each pair the image, right prediction only "
-                "(blue), reference only (red) and both (pink).",
-            ),
-            (scores, "Scores of all references."),
-        ],
-    )
-    return out / "index.html"
-
-
-def figure_of(findings: Sequence[Finding], audit: Audit, batch: Batch) -> Figure:
-    """Draw findings as the paper's figure 6: prediction (blue), reference (red), both (pink)."""
-    assert batch.masks is not None
-    places = [batch.ids.index(finding.id) for finding in findings]
-    return reference_figure(
-        [batch.images[place] for place in places],
-        [audit.predictions[place] for place in places],
-        [batch.masks[place] for place in places],
-        [
-            f"{finding.rank}.  {finding.id}   Dice {finding.dice:.2f}, {finding.surplus_mm2} mm² more, "
-            f"{finding.missing_mm2} mm² less"
-            for finding in findings
-        ],
-    )
-
-
-def _compare(reference: np.ndarray, soft_mask: np.ndarray, threshold: float) -> dict[str, Any]:
-    prediction = soft_mask > threshold
-    overlap, surprise = dice(prediction, reference), _surprise(reference, soft_mask)
+def _compare(reference: np.ndarray, prediction: np.ndarray, surprise: float) -> dict[str, Any]:
+    overlap = dice(prediction, reference)
     return {
         "score": 1 - overlap + surprise,
         "dice": overlap,
@@ -262,63 +159,3 @@ def _surprise(reference: np.ndarray, soft_mask: np.ndarray) -> float:
     belief = np.clip(soft_mask[reference].astype(float), 0.01, 0.99)
     entropy = -belief * np.log(belief) - (1 - belief) * np.log(1 - belief)
     return float((-np.log(belief) - entropy).mean())
-
-
-def _faults_found(findings: Sequence[Finding]) -> FaultsFound | None:
-    if any(finding.faults is None for finding in findings):
-        return None
-    scores = np.array([finding.score for finding in findings])
-    faulty = np.array([bool(finding.faults) for finding in findings])
-    top = min(20, len(findings))
-    by_kind = {}
-    for kind in FAULTS:
-        has = np.array([kind in (finding.faults or ()) for finding in findings])
-        either = has | ~faulty
-        by_kind[kind] = (int(has.sum()), roc_auc(scores[either], has[either]))
-    return FaultsFound(
-        references=len(findings),
-        faulty=int(faulty.sum()),
-        top=top,
-        precision=float(faulty[:top].mean()),
-        auc=roc_auc(scores, faulty),
-        by_kind=by_kind,
-    )
-
-
-def _against_truth(findings: Sequence[Finding]) -> AgainstTruth | None:
-    if any(finding.reference_dice_truth is None for finding in findings):
-        return None
-    reference = np.array([finding.reference_dice_truth for finding in findings], float)
-    prediction = np.array([finding.prediction_dice_truth for finding in findings], float)
-    scores = np.array([finding.score for finding in findings])
-    closer = prediction > reference
-    top = min(20, len(findings))
-    constant = np.ptp(scores) == 0 or np.ptp(reference) == 0
-    return AgainstTruth(
-        reference=float(reference.mean()),
-        prediction=float(prediction.mean()),
-        difference=float((prediction - reference).mean()),
-        interval=mean_interval(prediction - reference),
-        closer=float(closer.mean()),
-        top=top,
-        closer_top=float(closer[:top].mean()),
-        rank_correlation=None if constant else float(spearmanr(scores, 1 - reference).statistic),
-    )
-
-
-def _by_fault(findings: Sequence[Finding]) -> tuple[list[float], list[float] | None]:
-    """Return the scores of references without and with planted faults; all, and None, where that is not known."""
-    if any(finding.faults is None for finding in findings):
-        return [finding.score for finding in findings], None
-    return (
-        [finding.score for finding in findings if not finding.faults],
-        [finding.score for finding in findings if finding.faults],
-    )
-
-
-def _table_row(finding: Finding) -> dict[str, Any]:
-    row = {
-        name: round(value, 4) if isinstance(value, float) else value
-        for name, value in asdict(finding).items()
-    }
-    return {**row, "faults": None if finding.faults is None else " ".join(finding.faults)}

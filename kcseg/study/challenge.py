@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from kcseg.config import Config
 from kcseg.dataset.batch import Batch, read_batch, test_batches, training_batch
@@ -14,7 +15,6 @@ from kcseg.progress import Tell, silent
 from kcseg.results import remove_files, written
 from kcseg.serving.export import EXPORTED, export_run
 from kcseg.serving.runner import Ensemble
-from kcseg.study.evaluation import Evaluation
 from kcseg.study.report import FIGURES, report_run, segment_test_batches
 from kcseg.training.members import train_members
 from kcseg.training.run import (
@@ -41,7 +41,7 @@ def run_challenge(
     created: date | None = None,
     tell: Tell = silent,
     train: Trainer = train_members,
-) -> Evaluation | None:
+) -> list[dict[str, Any]]:
     """Do the whole challenge in a run folder, or go on where an earlier call was cut off.
 
     Args:
@@ -56,7 +56,7 @@ def run_challenge(
         train: trains the members: here one after the other, or `train_members_on_ray`.
 
     Returns:
-        The evaluation on the test batch; None where members are still missing or there is no test batch with masks.
+        The rows of `scores.csv`; none where members are still missing or there is no test batch with masks.
 
     Raises:
         InputError: unusable data, a run that is finished or was started otherwise.
@@ -75,7 +75,7 @@ def run_challenge(
         run = open_run(folder, batch, config, pretrained)
         train(run, batch, sorted(members) or config.member_numbers, tell)
         if members:
-            return None
+            return []
         for place in (folder, folder / "figures", run.export_folder):
             remove_leftovers(place)
         export_run(run, created=created)

@@ -91,8 +91,7 @@ def compare(
     """
     starts = {PRETRAINED: load_pretrained(pretrained, comparison.config.network), RANDOM: None}
     facts = _facts(batch, pretrained, comparison)
-    beside = ("challenge", "persons", "pretraining")
-    require_own(folder / _SETTINGS, facts, "comparison", *beside, differing="settings, weights or data")
+    require_own(folder / _SETTINGS, facts, "comparison", "challenge", "persons", "pretraining")
     histories: dict[str, list[History]] = {name: [] for name in starts}
     with locked(folder):
         remove_leftovers(folder)

@@ -1,4 +1,4 @@
-"""What pre-training buys: the paper's figure 3, and how many steps sooner the score is reached."""
+"""What pre-training gains: the paper's figure 3, and after how many steps either start reaches the score."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,19 +6,18 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from kcseg.config_json import to_json
 from kcseg.files import write_csv
 from kcseg.page.figures import save_figure
-from kcseg.page.page import Section, write_sections
+from kcseg.page.page import Section, settings_section, write_sections
 from kcseg.study.comparison import PRETRAINED, RANDOM, Comparison, History
 
 _COLOURS = {PRETRAINED: "#1f5fff", RANDOM: "#e0662b"}
 _SHARE = 0.95
-CAPTION = "Pre-trained and random start: the mean over the seeds, and each of them thinly."
+CAPTION = "Pre-trained and random start: thick the mean over the seeds, thin each seed."
 
 
 def steps_to_reach(history: History, dice: float) -> float:
-    """Return the step at which the held-out Dice first reaches a value, between two looks on the straight line.
+    """Return the step at which the held-out Dice first reaches a value, on a straight line between two looks.
 
     Infinity where it never does. Before training the Dice counts as 0.
     """
@@ -91,41 +90,35 @@ def report_comparison(
     """
     rows = comparison_rows(histories)
     write_csv(folder / "comparison.csv", rows)
-    drawn = folder / "figures" / "comparison.png"
-    save_figure(drawn, comparison_figure(histories))
-    write_sections(
+    drawn = save_figure(folder / "figures" / "comparison.png", comparison_figure(histories))
+    note = "The two trainings of a seed share fold, order of the images and everything random but the first weights."
+    return write_sections(
         folder / "report.html",
         "Pre-trained against random weights",
         [
+            Section(text=f"{comparison_sentence(rows)} {note}", figures=[(drawn, CAPTION)]),
             Section(
-                "",
-                f"{comparison_sentence(rows)} Weights: {origin}. The two trainings of a seed share fold, order "
-                "of the images and everything random but the first weights.",
-                figures=[(drawn, CAPTION)],
+                f"Steps to {_SHARE:.0%} of the final Dice of the random start", rows=comparison_cells(rows)
             ),
-            Section(
-                f"Steps to {_SHARE:.0%} of the final Dice of the random start",
-                rows=comparison_cells(rows),
-            ),
-            Section("Settings", rows=[{"name": n, "value": v} for n, v in _settings(comparison).items()]),
+            settings_section(comparison.config),
         ],
+        {"weights": origin, "steps": comparison.steps, "a look every": f"{comparison.every} steps"},
     )
-    return folder / "report.html"
 
 
 def comparison_sentence(rows: Sequence[Mapping[str, float]]) -> str:
-    """Say in one sentence what came out."""
+    """Return the result in one sentence."""
     ours, theirs = (np.array([row[f"steps_{name}"] for row in rows]) for name in ("pretrained", "random"))
     finals = [np.mean([row[f"final_dice_{name}"] for row in rows]) for name in ("pretrained", "random")]
     return (
-        f"From pre-trained weights {_SHARE:.0%} of the random start's final Dice is reached {_told(ours)}, from "
-        f"random ones {_told(theirs)}; sooner in {(ours < theirs).sum()} of {len(rows)} seeds. Final Dice "
+        f"From pre-trained weights {_SHARE:.0%} of the random start's final Dice is reached {_steps(ours)}, from "
+        f"random ones {_steps(theirs)}; sooner in {(ours < theirs).sum()} of {len(rows)} seeds. Final Dice "
         f"{finals[0]:.3f} and {finals[1]:.3f}."
     )
 
 
-def _told(steps: np.ndarray) -> str:
-    """Say after how many steps, and in how many seeds never."""
+def _steps(steps: np.ndarray) -> str:
+    """State after how many steps, and in how many seeds never."""
     reached = steps[np.isfinite(steps)]
     if not reached.size:
         return "in no seed"
@@ -136,7 +129,7 @@ def _told(steps: np.ndarray) -> str:
 
 
 def comparison_cells(rows: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
-    """Return `comparison_rows` as a table a person reads."""
+    """Return `comparison_rows` as text for people."""
     return [{name.replace("_", " "): _cell(value) for name, value in row.items()} for row in rows]
 
 
@@ -144,16 +137,3 @@ def _cell(value: float) -> str:
     if not np.isfinite(value):
         return "never"
     return str(value) if isinstance(value, int) else f"{value:.3f}" if value <= 1 else f"{value:.0f}"
-
-
-def _settings(comparison: Comparison) -> dict[str, object]:
-    config = to_json(comparison.config)
-    return {
-        "steps": comparison.steps,
-        "a look every": f"{comparison.every} steps",
-        **{
-            f"{part}.{name}": value
-            for part in ("network", "training")
-            for name, value in config[part].items()
-        },
-    }

@@ -4,17 +4,17 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 import kcseg
 from kcseg.config import EXPORT, PRESETS
 from kcseg.dataset.batch import test_batches
 from kcseg.errors import InputError, reason_of
-from kcseg.files import atomic_folder, holds_others, is_file, is_folder, read_csv, remove, write, write_json
+from kcseg.files import atomic_folder, is_file, is_folder, read_csv, read_facts, write, write_json
 from kcseg.image.listing import list_images
+from kcseg.page.page import render
 from kcseg.phantom.simulate import is_simulated
+from kcseg.results import remove_files
 from kcseg.serving.agreement import agreement, sample_images
-from kcseg.serving.bundle import CARD, CONFIG, Bundle, is_bundle, load_bundle, write_weights
+from kcseg.serving.bundle import CARD, Bundle, load_bundle, write_weights
 from kcseg.serving.export import refuse_unfinished
 from kcseg.serving.graph import EnsembleGraph
 from kcseg.serving.manifest import LICENCE, MODEL, Trained, members_facts
@@ -22,15 +22,7 @@ from kcseg.training.run import Run
 
 # Our choice: rounding a weight to eleven bits may move a pixel of the rim here and there, and no more
 MINIMUM_AGREEMENT = 0.999
-
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.PackageLoader("kcseg", "page"),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,  # Markdown
-)
+_README = "README.md"
 
 
 def pack_run(
@@ -51,21 +43,21 @@ def pack_run(
 
     Args:
         run: a run whose members are all trained.
-        out: the folder; an earlier one is replaced as a whole.
+        out: the folder, new or empty, or with earlier weights and nothing else.
         precision: "float16" or "float32", of the convolutions' kernels.
         data: the challenge folder the run was trained on; by default the one simulated inside the run.
-        command: how it was trained; by default what its configuration and data tell.
+        command: how it was trained; by default the command that its configuration and data imply.
         duration: how long that took, and where.
         notes: Markdown, what was seen on real images.
         force: replace earlier weights.
         created: the day to state.
 
     Raises:
-        InputError: members or training images are missing, `out` holds something, or masks agree to a mean Dice below
-            `MINIMUM_AGREEMENT`.
+        InputError: members or training images are missing, `out` holds earlier weights and `force` is not given, or
+            other files, or masks agree to a mean Dice below `MINIMUM_AGREEMENT`.
     """
     refuse_unfinished(run)
-    _refuse_place(out, force)
+    earlier = _earlier_weights(out, force)
     challenge = run.challenge(data)
     images = sample_images(challenge, run.training_data()["sha256"], EXPORT.sample_images)
     facts = {
@@ -87,18 +79,15 @@ def pack_run(
         _refuse_change(agrees, precision)
         packed.card["agreement_with_run"] = agrees
         write_json(temporary / CARD, packed.card)
-        write(temporary / "README.md", model_card(packed))
-        if force:
-            remove(out)
+        write(temporary / _README, model_card(packed))
+        remove_files(out, earlier)
     return load_bundle(out)
 
 
 def model_card(bundle: Bundle) -> str:
     """Return the model card as Markdown, from what `card.json` and `config.json` state."""
     sizes = {name: (bundle.folder / name).stat().st_size for name in bundle.card["files"]}
-    return _TEMPLATES.get_template("card.md").render(
-        **bundle.card, config=bundle.config, sample=EXPORT.sample_images, sizes=sizes
-    )
+    return render("card.md", **bundle.card, config=bundle.config, sample=EXPORT.sample_images, sizes=sizes)
 
 
 def _graph(trained: Trained) -> EnsembleGraph:
@@ -106,12 +95,22 @@ def _graph(trained: Trained) -> EnsembleGraph:
     return EnsembleGraph(networks, trained.config, EXPORT)
 
 
-def _refuse_place(out: Path, force: bool) -> None:
-    if is_bundle(out) and not force:
+def _earlier_weights(out: Path, force: bool) -> list[str]:
+    """Return the files of earlier weights in a folder, by name: the card, those that it lists, and the model card.
+
+    Raises:
+        InputError: there are any and `force` is not given, or something else is in the folder.
+    """
+    held = list(out.iterdir()) if is_folder(out) else []
+    ours: set[str] = set()
+    if is_file(out / CARD):
+        ours = {CARD, _README, *read_facts(out / CARD, format=str, files=dict)["files"]}
+    for path in held:
+        if path.name not in ours or is_folder(path):
+            raise InputError(f"{path} is no file of weights that kcseg wrote; choose a new or empty folder")
+    if held and not force:
         raise InputError(f"{out} holds weights; choose another folder, or replace them with 'force'")
-    ours = ("README.md", CARD, CONFIG, *(path.name for path in out.glob("member-*.npz")))
-    if is_file(out) or holds_others(out, *(ours if is_bundle(out) else ())):
-        raise InputError(f"{out} holds other files; choose a new or empty folder")
+    return [path.name for path in held]
 
 
 def _refuse_change(agrees: float, precision: str) -> None:
@@ -151,5 +150,5 @@ def _scores(run: Run) -> list[dict[str, Any]]:
         ]
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"{path} is no table of scores ({reason_of(error)}); run kcseg train on the run again"
+            f"{path} is no table of scores ({reason_of(error)}); delete it, or restore it"
         ) from error

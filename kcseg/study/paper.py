@@ -1,6 +1,6 @@
 """The figures of the paper on our data, the images in them chosen by stated rules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,25 @@ from kcseg.page.architecture import architecture_figure
 from kcseg.page.figures import disagreement_figure, overlay_figure, save_figure
 from kcseg.progress import Tell, counted, silent
 from kcseg.serving.runner import Ensemble, Segmentation
-from kcseg.study.audit import Audit, Finding, figure_of
+from kcseg.study.audit import Audit, Finding
+from kcseg.study.audit_report import figure_of
+from kcseg.study.comparison import History
+from kcseg.study.comparison_report import CAPTION, comparison_figure
 from kcseg.study.scores import dice
 from kcseg.training.run import Run
 
 Chosen = dict[str, int]  # what an image shows, and its place in the batch
+_NETWORK = (
+    "The network. Green: residual blocks; blue: plain convolutions; the numbers are those of the filters."
+)
+_DISAGREEMENT = (
+    "Soft masks of three fold members in red, green and blue: white where all find cortex, black where none does, a "
+    "mixed colour where two do. From the least (left) to the most disagreement."
+)
+_CONTRADICTED = (
+    "Training references where the prediction of the fold member that held them out seems better: prediction only "
+    "(blue), reference only (red), both (pink)."
+)
 
 
 def paper_figures(
@@ -29,9 +43,10 @@ def paper_figures(
     training: tuple[Batch, Sequence[np.ndarray] | None, Sequence[tuple[str, ...]] | None],
     audit: Audit,
     test: tuple[Batch, Sequence[np.ndarray] | None],
+    starts: Mapping[str, Sequence[History]],
     tell: Tell = silent,
 ) -> list[tuple[Path, str]]:
-    """Write the paper's figures 1, 2, 4, 5 and 6 to `out`, and return each with its caption.
+    """Write the paper's six figures to `out`, and return each with its caption.
 
     Figures 1 and 5 are left out where truth or planted faults are not known, figure 4 with fewer than three folds.
 
@@ -42,6 +57,7 @@ def paper_figures(
         training: training images, their truth and planted faults, as `read_audited` returns them.
         audit: of these.
         test: test images and their truth, as `scored_batch` returns them.
+        starts: histories of pre-trained and random starts.
         tell: told of every test image.
     """
     batch, truth, faults = training
@@ -50,50 +66,24 @@ def paper_figures(
     for found in ensemble.segment_each(tested.images):
         segmented.append(found)
         one_more()
-    drawn = []
+    drawn = {
+        2: (architecture_figure(build_unet(run.config.network, seed=0)), _NETWORK),
+        3: (comparison_figure(starts), CAPTION),
+        6: (figure_of(choose_contradicted(audit), audit, batch), _CONTRADICTED),
+    }
     if truth is not None and faults is not None and batch.masks is not None:
         references = choose_references(batch, truth, faults)
-        figure = _overlays(batch, batch.masks, references)
-        drawn.append((1, figure, "References in blue: " + ", ".join(references) + "."))
-    drawn.append(
-        (
-            2,
-            architecture_figure(build_unet(run.config.network, seed=0)),
-            "The network. Green: residual blocks; blue: plain convolutions; the numbers are those of the filters.",
-        )
-    )
+        drawn[1] = _overlays(batch, batch.masks, references), f"References in blue: {', '.join(references)}."
     if run.config.ensemble.folds >= 3:
-        places = choose_disagreement(segmented)
-        soft_masks = [ensemble.soft_masks(tested.images[place][np.newaxis])[0, :3] for place in places]
-        figure = disagreement_figure(
-            [tested.images[place] for place in places], soft_masks, [tested.ids[place] for place in places]
-        )
-        drawn.append(
-            (
-                4,
-                figure,
-                "Soft masks of three fold members in red, green and blue: white where all say cortex, black where none "
-                "does, a mixed colour where two do. From the least (left) to the most disagreement.",
-            )
-        )
+        drawn[4] = _disagreement(ensemble, tested, choose_disagreement(segmented)), _DISAGREEMENT
     if test_truth is not None:
         masks = [found.mask for found in segmented]
         results = choose_results(masks, test_truth)
-        figure = _overlays(tested, masks, results)
-        drawn.append((5, figure, "The ensemble in blue: " + ", ".join(results) + "."))
-    drawn.append(
-        (
-            6,
-            figure_of(choose_contradicted(audit), audit, batch),
-            "Training references where the prediction of the fold member that held them out seems better: prediction "
-            "only (blue), reference only (red), both (pink).",
-        )
-    )
-    written = []
-    for number, figure, caption in drawn:
-        save_figure(out / f"figure-{number}.png", figure)
-        written.append((out / f"figure-{number}.png", caption))
-    return written
+        drawn[5] = _overlays(tested, masks, results), f"The ensemble in blue: {', '.join(results)}."
+    return [
+        (save_figure(out / f"figure-{number}.png", figure), caption)
+        for number, (figure, caption) in sorted(drawn.items())
+    ]
 
 
 def choose_references(batch: Batch, truth: Sequence[np.ndarray], faults: Sequence[tuple[str, ...]]) -> Chosen:
@@ -157,15 +147,15 @@ def choose_disagreement(segmented: Sequence[Segmentation], count: int = 4) -> li
 
 
 def choose_contradicted(audit: Audit, count: int = 4) -> list[Finding]:
-    """Choose findings for figure 6: where the truth is known, those whose prediction gains most on their reference
-    in Dice against it; elsewhere those most contradicted.
+    """Choose findings for figure 6: those whose prediction gains most on their reference in Dice against the truth.
+
+    Where that is not known, those most contradicted.
     """
-    if audit.against_truth is None:
-        return list(audit.findings[:count])
-    return sorted(
-        audit.findings,
-        key=lambda row: (row.reference_dice_truth or 0.0) - (row.prediction_dice_truth or 0.0),
-    )[:count]
+
+    def gain(finding: Finding) -> float:
+        return (finding.prediction_dice_truth or 0.0) - (finding.reference_dice_truth or 0.0)
+
+    return sorted(audit.findings, key=gain, reverse=True)[:count]
 
 
 def _correctness(masks: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> list[float]:
@@ -189,6 +179,12 @@ def _overlays(batch: Batch, masks: Sequence[np.ndarray], chosen: Chosen) -> Figu
         [masks[place] for place in chosen.values()],
         [f"{name} ({batch.ids[place]})" for name, place in chosen.items()],
     )
+
+
+def _disagreement(ensemble: Ensemble, batch: Batch, places: Sequence[int]) -> Figure:
+    images = [batch.images[place] for place in places]
+    soft_masks = [ensemble.soft_masks(image[np.newaxis])[0, :3] for image in images]
+    return disagreement_figure(images, soft_masks, [batch.ids[place] for place in places])
 
 
 def _largest_part(mask: np.ndarray) -> int:

@@ -1,115 +1,75 @@
-"""What each part of the method buys: ways to combine the members, scored on the same test images."""
+"""What each part of the method adds: ways to combine the members, scored on the same test images."""
 
-import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-import keras
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from kcseg.config import Config, EnsembleConfig
 from kcseg.dataset.batch import Batch
-from kcseg.image.window import window
 from kcseg.network.components import keep_largest_component
 from kcseg.progress import Tell, counted, silent
-from kcseg.study.scores import dice
-from kcseg.study.statistics import mean_interval
-from kcseg.training.run import Run
+from kcseg.study.scores import Scores, masks_of, score
 
-_AT_ONCE = 8  # images through a network together
+_WITHOUT = " without component"
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Dice per test image: against the references and, where it is known, against the truth; float64 (images,) each."""
-
-    reference: np.ndarray
-    truth: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class Gain:
-    """By how much one way of segmenting beats another on the same images: mean difference and its 95 % interval."""
-
-    reference: float
-    reference_interval: tuple[float, float]
-    truth: float | None = None
-    truth_interval: tuple[float, float] | None = None
-
-
-class SoftMasks:
-    """Soft masks of a run's members on the test images, as the networks give them and with one component each.
+class Members:
+    """Soft masks of a run's members on the test images, float32 (members, height, width) in [0, 1] per image.
 
     Attributes:
-        raw, kept: float32 (members, images, height, width) in [0, 1]; 300 MB each for seven members and the
-            challenge's 299 test images.
+        config: how they are combined.
+        raw: as the networks give them.
+        kept: of each the largest component.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        images: Sequence[np.ndarray],
-        numbers: Sequence[int],
-        tell: Tell = silent,
-    ):
-        """Segment images of one size, HU (height, width) each, with the members of these numbers."""
-        self.config = run.config
-        windowed = window(np.stack(images), run.config.image.window_hu)[..., np.newaxis]
-        shape = (len(numbers), *windowed.shape[:3])
-        self.raw, self.kept = np.empty(shape, np.float32), np.empty(shape, np.float32)
-        one_more = counted(tell, "segmenting", len(numbers) * len(images))
-        for place, number in enumerate(numbers):
-            network = run.load_network(number)
-            for first in range(0, len(windowed), _AT_ONCE):
-                part = slice(first, first + _AT_ONCE)
-                soft_masks = network.predict_on_batch(windowed[part])[..., 0]
-                self.raw[place, part] = soft_masks
-                self.kept[place, part] = _largest(soft_masks, run.config.ensemble)
-                for _ in soft_masks:
-                    one_more()
-            keras.backend.clear_session(free_memory=True)
+    config: EnsembleConfig
+    raw: Sequence[np.ndarray]
+    kept: Sequence[np.ndarray]
 
-    def of_folds(self) -> "SoftMasks":
-        """Return those of the fold members alone."""
-        folds = copy.copy(self)
-        folds.raw, folds.kept = (part[: self.config.ensemble.folds] for part in (self.raw, self.kept))
-        return folds
+    @classmethod
+    def of(cls, raw: Sequence[np.ndarray], config: EnsembleConfig) -> "Members":
+        """Find the largest components of soft masks."""
+        kept = [
+            keep_largest_component(
+                one, threshold=config.component_threshold, neighbours=config.neighbours
+            ).numpy()
+            for one in raw
+        ]
+        return cls(config, raw, kept)
+
+    def folds(self) -> "Members":
+        """Return the fold members alone."""
+        raw, kept = ([one[: self.config.folds] for one in part] for part in (self.raw, self.kept))
+        return Members(self.config, raw, kept)
 
 
-def median(soft_masks: np.ndarray) -> np.ndarray:
-    """Return the median over members (paper), (images, height, width), of (members, images, height, width)."""
-    return np.median(soft_masks, axis=0)
+def combine(members: Members, batch: Batch, truth: Sequence[np.ndarray] | None) -> dict[str, Scores]:
+    """Score every member, and every way to combine them, with and without largest component.
 
+    Returns:
+        By name: `member-1` … , `single` (their average), `median` (the method), `mean`, `majority`, and `single`,
+        `median` and `mean` `without component`.
+    """
+    threshold = members.config.mask_threshold
 
-def mean(soft_masks: np.ndarray) -> np.ndarray:
-    """Return the mean over members."""
-    return soft_masks.mean(axis=0)
+    def masks() -> Iterator[dict[str, np.ndarray]]:
+        for raw, kept in zip(members.raw, members.kept, strict=True):
+            without = {f"{name}{_WITHOUT}": mask for name, mask in masks_of(raw, threshold).items()}
+            majority = (kept > threshold).mean(axis=0) > 0.5
+            yield {**masks_of(kept, threshold), "majority": majority, **without}
 
-
-def majority(soft_masks: np.ndarray, threshold: float) -> np.ndarray:
-    """Return the share of members whose soft mask is above the threshold: above a half is a majority."""
-    return (soft_masks > threshold).mean(axis=0, dtype=np.float32)
-
-
-def score(
-    soft_masks: np.ndarray, batch: Batch, truth: Sequence[np.ndarray] | None, threshold: float
-) -> Scores:
-    """Score soft masks (images, height, width), cut at a threshold, on a batch with references."""
-    masks = soft_masks > threshold
-    assert batch.masks is not None
-    return Scores(_dice(masks, batch.masks), None if truth is None else _dice(masks, truth))
-
-
-def gain(ours: Scores, theirs: Scores) -> Gain:
-    """Compare two ways image by image: paired bootstrap over the test images."""
-    difference = ours.reference - theirs.reference
-    reference = (float(difference.mean()), mean_interval(difference))
-    if ours.truth is None or theirs.truth is None:
-        return Gain(*reference)
-    difference = ours.truth - theirs.truth
-    return Gain(*reference, float(difference.mean()), mean_interval(difference))
+    scores = score(masks(), batch, truth)
+    names = [f"member-{number}" for number in range(1, len(members.kept[0]) + 1)]
+    for kind in ("", _WITHOUT):
+        scores[f"single{kind}"] = averaged([scores[f"{name}{kind}"] for name in names])
+    names += ["single", "median", "mean", "majority"]
+    return {
+        name: scores[name] for name in (*names, *(f"{way}{_WITHOUT}" for way in ("single", "median", "mean")))
+    }
 
 
 def averaged(scores: Sequence[Scores]) -> Scores:
@@ -120,73 +80,42 @@ def averaged(scores: Sequence[Scores]) -> Scores:
     )
 
 
-def combine(soft: SoftMasks, batch: Batch, truth: Sequence[np.ndarray] | None) -> dict[str, Scores]:
-    """Score every member, and every way to combine them, with and without largest component.
-
-    Returns:
-        By name: `member-1` … , `single` (their average), `median` (the method), `mean`, `majority`, and `single`,
-        `median` and `mean` `without component`.
-    """
-    threshold = soft.config.ensemble.mask_threshold
-
-    def scored(soft_masks: np.ndarray, threshold: float = threshold) -> Scores:
-        return score(soft_masks, batch, truth, threshold)
-
-    members = {f"member-{number}": scored(one) for number, one in enumerate(soft.kept, start=1)}
-    return {
-        **members,
-        "single": averaged(list(members.values())),
-        "median": scored(median(soft.kept)),
-        "mean": scored(mean(soft.kept)),
-        "majority": scored(majority(soft.kept, threshold), 0.5),
-        "single without component": averaged([scored(one) for one in soft.raw]),
-        "median without component": scored(median(soft.raw)),
-        "mean without component": scored(mean(soft.raw)),
-    }
-
-
 def by_count(
-    soft: SoftMasks,
-    batch: Batch,
-    truth: Sequence[np.ndarray] | None,
-    tell: Tell = silent,
+    members: Members, batch: Batch, truth: Sequence[np.ndarray] | None, tell: Tell = silent
 ) -> dict[int, list[Scores]]:
     """Score the median of every choice of 1, 2 … all members; of an even number it is the mean of the middle two."""
-    everyone = range(len(soft.kept))
-    scores: dict[int, list[Scores]] = {}
-    one_more = counted(tell, "scoring choices of members", 2 ** len(soft.kept) - 1)
-    for count in range(1, len(soft.kept) + 1):
-        scores[count] = []
-        for chosen in combinations(everyone, count):
-            found = median(soft.kept[list(chosen)])
-            scores[count].append(score(found, batch, truth, soft.config.ensemble.mask_threshold))
+    counts = range(1, len(members.kept[0]) + 1)
+    choices = [list(chosen) for count in counts for chosen in combinations(range(len(counts)), count)]
+    one_more = counted(tell, "scoring choices of members", len(batch))
+
+    def masks() -> Iterator[dict[int, np.ndarray]]:
+        for kept in members.kept:
+            medians = (np.median(kept[chosen], axis=0) for chosen in choices)
+            yield dict(enumerate(soft_mask > members.config.mask_threshold for soft_mask in medians))
             one_more()
+
+    scores: dict[int, list[Scores]] = {count: [] for count in counts}
+    for place, found in score(masks(), batch, truth).items():
+        scores[len(choices[place])].append(found)
     return scores
 
 
-def edge_share(soft: SoftMasks, references: Sequence[np.ndarray], within_px: int = 2) -> tuple[float, float]:
-    """Say where fold members disagree: at the edge of the reference, or elsewhere.
+def edge_share(
+    soft_masks: Sequence[np.ndarray], references: Sequence[np.ndarray], within_px: int = 2
+) -> tuple[float, float]:
+    """Measure how much of the disagreement of members lies at the edge of the reference.
+
+    Args:
+        soft_masks: float (members, height, width) in [0, 1] per image.
+        references: bool (height, width) each.
+        within_px: how far from the edge still counts.
 
     Returns:
-        The share of the fold members' disagreement (standard deviation) that lies within so many pixels of the
-        reference's edge, and the share of the pixels that lie there.
+        The share of the disagreement (standard deviation over members) that lies there, and the share of the pixels.
     """
-    folds = soft.kept[: soft.config.ensemble.folds]
-    near = np.stack([_near_edge(reference, within_px) for reference in references])
-    disagreement = folds.std(axis=0)
+    near = np.concatenate([_near_edge(reference, within_px).ravel() for reference in references])
+    disagreement = np.concatenate([one.std(axis=0).ravel() for one in soft_masks])
     return float(disagreement[near].sum() / disagreement.sum()), float(near.mean())
-
-
-def rows(scores: Mapping[str, Scores]) -> list[dict[str, object]]:
-    """Return mean Dice with its 95 % interval over the images, a row per way of segmenting."""
-    return [
-        {
-            "": name,
-            "Dice, reference": _with_interval(one.reference),
-            **({} if one.truth is None else {"Dice, truth": _with_interval(one.truth)}),
-        }
-        for name, one in scores.items()
-    ]
 
 
 def without_augmentation(config: Config) -> Config:
@@ -203,21 +132,6 @@ def without_augmentation(config: Config) -> Config:
     return replace(config, augmentation=still)
 
 
-def _largest(soft_masks: np.ndarray, config: EnsembleConfig) -> np.ndarray:
-    return keep_largest_component(
-        soft_masks, threshold=config.component_threshold, neighbours=config.neighbours
-    ).numpy()
-
-
-def _dice(masks: np.ndarray, references: Sequence[np.ndarray]) -> np.ndarray:
-    return np.array([dice(mask, reference) for mask, reference in zip(masks, references, strict=True)])
-
-
 def _near_edge(mask: np.ndarray, within_px: int) -> np.ndarray:
     inside, outside = distance_transform_edt(mask), distance_transform_edt(~mask)
     return np.maximum(inside, outside) <= within_px
-
-
-def _with_interval(values: np.ndarray) -> str:
-    low, high = mean_interval(values)
-    return f"{values.mean():.4f} ({low:.4f} to {high:.4f})"

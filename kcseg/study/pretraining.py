@@ -1,5 +1,6 @@
 """Pre-training for other work, on simulated persons where COCO is not given, and the page of a pre-training."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,11 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kcseg.config import Config
-from kcseg.config_json import to_json
 from kcseg.dataset.coco import PERSON, UNKNOWN, CocoPersons
 from kcseg.files import read_facts
 from kcseg.page.figures import PREDICTION, REFERENCE, save_figure, tint, training_figure
-from kcseg.page.page import write_page
+from kcseg.page.page import Section, settings_section, write_sections
 from kcseg.phantom.persons import simulate_persons
 from kcseg.progress import Tell, silent
 from kcseg.training.fit import read_history
@@ -51,36 +51,26 @@ def report_pretraining(folder: Path, config: Config, persons: CocoPersons) -> Pa
         persons.crop(int(order[number % len(order)]), config.pretraining, random) for number in range(_SHOWN)
     ]
     figures = folder / "figures"
-    save_figure(figures / "crops.png", crops_figure(crops))
-    save_figure(figures / "training.png", training_figure({"COCO persons": read_history(folder)}))
-    result = read_facts(
-        folder / RESULT, skipped=dict, images=dict, validation_dice=float, best_epoch=int, sha256=str
-    )
-    skipped = {
-        reason: count for split in result["skipped"].values() for reason, count in split.items() if count
-    }
-    write_page(
+    drawn = save_figure(figures / "crops.png", crops_figure(crops))
+    curves = save_figure(figures / "training.png", training_figure({"COCO persons": read_history(folder)}))
+    return write_sections(
         folder / "report.html",
-        "run.html",
-        title="Pre-training on COCO persons",
-        facts={
-            "images with persons": f"{result['images']['train']} for training, {result['images']['val']} held out",
-            "Dice on held-out crops": f"{result['validation_dice']:.3f}, epoch {result['best_epoch']}",
-            "passed over": ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "nothing",
-            "weights": f"pretrained.npz, SHA-256 {result['sha256']}",
-        },
-        scores=[],
-        members=[],
-        figures=[
-            (
-                figures / "crops.png",
-                "Crops as the network sees them; persons in blue, crowds, left out, in red.",
+        "Pre-training on COCO persons",
+        [
+            Section(
+                "Figures",
+                figures=[
+                    (
+                        drawn,
+                        "Crops as the network sees them; persons in blue; crowds, which are left out, in red.",
+                    ),
+                    (curves, "Dice on held-out crops and training loss."),
+                ],
             ),
-            (figures / "training.png", "Dice on held-out crops and training loss."),
+            settings_section(config),
         ],
-        config=to_json(config),
+        _facts(folder),
     )
-    return folder / "report.html"
 
 
 def crops_figure(crops: Sequence[tuple[np.ndarray, np.ndarray]]) -> Figure:
@@ -96,3 +86,16 @@ def crops_figure(crops: Sequence[tuple[np.ndarray, np.ndarray]]) -> Figure:
         axes.imshow(picture, interpolation="nearest")
         axes.set_axis_off()
     return figure
+
+
+def _facts(folder: Path) -> dict[str, str]:
+    result = read_facts(
+        folder / RESULT, skipped=dict, images=dict, validation_dice=float, best_epoch=int, sha256=str
+    )
+    skipped = Counter(result["skipped"]["train"]) + Counter(result["skipped"]["val"])
+    return {
+        "images with persons": f"{result['images']['train']} for training, {result['images']['val']} held out",
+        "Dice on held-out crops": f"{result['validation_dice']:.3f}, epoch {result['best_epoch']}",
+        "passed over": ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "nothing",
+        "weights": f"{PRETRAINED_NAME}, SHA-256 {result['sha256']}",
+    }

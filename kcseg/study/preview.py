@@ -1,26 +1,27 @@
 """The page that shows the simulation beside real crops: a person should need a second look to tell them apart."""
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kcseg.page.figures import DISPLAY_HU
-from kcseg.page.page import write_page
+from kcseg.page.page import Section, write_sections
 from kcseg.phantom.likeness import hu_shares, noise_range, noise_spectrum
 
 _COLUMNS = 6
 _SIMULATED, _REAL = "simulated", "real"
+_NOISE = (
+    "Level of the noise, and correlation of pixels along rows and down columns: 10th, 50th and 90th percentile over "
+    "the images."
+)
 
 
 def write_preview(
     path: Path, simulated_hu: Sequence[np.ndarray], real_hu: Sequence[np.ndarray] = (), seed: int = 2018
 ) -> None:
-    """Write one HTML page: images in random order with the key below them, and their statistics side by side.
+    """Write one HTML page: images in random order, their statistics side by side, and at its end which are real.
 
     Args:
         path: of the page.
@@ -30,21 +31,31 @@ def write_preview(
     kinds = {_SIMULATED: list(simulated_hu), _REAL: list(real_hu)}
     kinds = {kind: images for kind, images in kinds.items() if images}
     labelled = [(kind, image) for kind, images in kinds.items() for image in images]
-    order = np.random.default_rng(seed).permutation(len(labelled))
-    shuffled = [labelled[index] for index in order]
+    shuffled = [labelled[index] for index in np.random.default_rng(seed).permutation(len(labelled))]
+    counts = " and ".join(f"{len(images)} {kind}" for kind, images in kinds.items())
+    text = f"{counts} coronal crops in random order, −150 to 250 HU."
+    title, key = "The simulated challenge", []
+    if real_hu:
+        title, text = "Simulated beside real", f"{text} Which are real? The key is at the end of the page."
+        real = [str(number) for number, (kind, _) in enumerate(shuffled, start=1) if kind == _REAL]
+        key = [Section("The key", f"Real: {', '.join(real)}.")]
+    gallery = _gallery([image for _, image in shuffled])
+    sections = [
+        Section(text=text, figures=[(gallery, "The crops.")]),
+        Section("Statistics", figures=[(_statistics(kinds), "HU and noise.")]),
+        Section("Noise", _NOISE, rows=_noise(kinds)),
+        *key,
+    ]
+    write_sections(path, title, sections)
+
+
+def _noise(kinds: dict[str, list[np.ndarray]]) -> list[dict[str, str]]:
     ranges = {kind: noise_range(images) for kind, images in kinds.items()}
-    write_page(
-        path,
-        "preview.html",
-        counts={kind: len(images) for kind, images in kinds.items()},
-        gallery=_embedded(_gallery([image for _, image in shuffled])),
-        key=[number for number, (kind, _) in enumerate(shuffled, start=1) if kind == _REAL],
-        noise=[
-            {"name": name, **{kind: values[name] for kind, values in ranges.items()}}
-            for name in ranges[_SIMULATED]
-        ],
-        statistics=_embedded(_statistics(kinds)),
-    )
+    return [
+        {"": name.replace("_", " ").replace("hu", "HU")}
+        | {kind: " · ".join(f"{value:.2f}" for value in ranges[kind][name]) for kind in kinds}
+        for name in ranges[_SIMULATED]
+    ]
 
 
 def _gallery(images_hu: Sequence[np.ndarray]) -> Figure:
@@ -82,10 +93,3 @@ def _statistics(kinds: dict[str, list[np.ndarray]]) -> Figure:
     spectrum.set_ylabel("share")
     spectrum.legend()
     return figure
-
-
-def _embedded(figure: Figure) -> str:
-    """Return a figure as base64 of its PNG."""
-    png = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(png)
-    return base64.b64encode(png.getvalue()).decode()

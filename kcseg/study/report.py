@@ -1,23 +1,29 @@
 """All that is made of a trained run: scores of the test batch, figures, the report."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from kcseg.config_json import to_json
 from kcseg.dataset.batch import Batch, evenly, read_batch, read_truth, test_batches
+from kcseg.files import write_csv
 from kcseg.image.listing import list_images
 from kcseg.page.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
-from kcseg.page.page import flat, write_page
+from kcseg.page.page import Section, number, settings_section, write_sections
 from kcseg.phantom.simulate import is_simulated
 from kcseg.prediction.predict import predict_files
 from kcseg.progress import Tell, silent
 from kcseg.serving.runner import Ensemble
-from kcseg.study.evaluation import Evaluation, evaluate, write_scores
+from kcseg.study.scores import Scores, evaluate, score_rows
 from kcseg.training.fit import read_history
 from kcseg.training.run import Run
 
 FIGURES = ("segmentation", "fold_disagreement", "training")
+_SCORES = (
+    "Dice = 2·|P∩T| / (|P|+|T|), mean over the images. The challenge ranked by the column “reference”; “truth” is the "
+    "exact mask, known only where the images are simulated."
+)
 
 
 def segment_test_batches(run: Run, ensemble: Ensemble, challenge: Path, tell: Tell = silent) -> None:
@@ -32,30 +38,42 @@ def segment_test_batches(run: Run, ensemble: Ensemble, challenge: Path, tell: Te
         )
 
 
-def report_run(run: Run, ensemble: Ensemble, challenge: Path, tell: Tell = silent) -> Evaluation | None:
-    """Score the test batches, draw the figures and write the report, which marks the run as finished.
+def report_run(run: Run, ensemble: Ensemble, challenge: Path, tell: Tell = silent) -> list[dict[str, Any]]:
+    """Score a test batch, write `scores.csv` and figures, and the report, which marks the run as finished.
 
-    Returns the evaluation; None where the challenge has no test batch with references.
+    Returns the rows of `scores.csv`; none where the challenge has no test batch with references.
     """
-    figures = [(_training_curves(run), "Training: held-out Dice and training loss, a line per member.")]
-    evaluation = None
+    figures, rows = [], []
     test = scored_batch(challenge)
     if test is not None:
-        batch, truth = test
-        evaluation = evaluate(ensemble, batch, truth, run.config.ensemble, tell)
-        write_scores(run.folder / "scores.csv", evaluation)
-        figures = [*_test_figures(run, ensemble, batch, evaluation), *figures]
-    write_page(
+        scores = evaluate(ensemble, *test, run.config.ensemble, tell)
+        rows = score_rows(scores)
+        write_csv(run.folder / "scores.csv", rows)
+        figures = _test_figures(run, ensemble, test[0], scores["median"])
+    histories = {
+        f"member {number}": read_history(run.member_folder(number)) for number in run.config.member_numbers
+    }
+    curves = save_figure(run.folder / "figures" / "training.png", training_figure(histories))
+    figures.append((curves, "Training: held-out Dice and training loss, a line per member."))
+    write_sections(
         run.report_path,
-        "run.html",
-        title=f"Renal cortex: {run.config.members} members and their median",
-        facts=_facts(run, challenge, test[0] if test else None),
-        scores=evaluation.rows() if evaluation else [],
-        members=_member_rows(run),
-        figures=figures,
-        config=flat(to_json(run.config)),
+        f"Renal cortex: {run.config.members} members and their median",
+        [
+            *([_score_section(rows)] if rows else []),
+            Section("Members", rows=_member_rows(run)),
+            Section("Figures", figures=figures),
+            settings_section(run.config),
+        ],
+        {
+            "images": "simulated challenge"
+            if is_simulated(challenge)
+            else f"challenge folder {challenge.name}",
+            "training images": run.training_data()["images"],
+            "test images": len(test[0]) if test else "none with references",
+            "seed": run.config.seed,
+        },
     )
-    return evaluation
+    return rows
 
 
 def scored_batch(challenge: Path) -> tuple[Batch, tuple[np.ndarray, ...] | None] | None:
@@ -67,54 +85,56 @@ def scored_batch(challenge: Path) -> tuple[Batch, tuple[np.ndarray, ...] | None]
     return None
 
 
-def _test_figures(
-    run: Run, ensemble: Ensemble, batch: Batch, evaluation: Evaluation
-) -> list[tuple[Path, str]]:
+def _test_figures(run: Run, ensemble: Ensemble, batch: Batch, scores: Scores) -> list[tuple[Path, str]]:
     """Draw the images from the best to the worst score, evenly spaced between: the page must not flatter."""
-    scores = evaluation.dice_reference[-1]
-    chosen = np.argsort(-scores, kind="stable")[evenly(len(batch), 6)]
-    titles = [f"{batch.ids[index]}: Dice {scores[index]:.3f}" for index in chosen]
-    images = [batch.images[index] for index in chosen]
-    masks = [evaluation.masks[index] for index in chosen]
     assert batch.masks is not None
-    results = run.folder / "figures" / "segmentation.png"
-    save_figure(
-        results,
-        segmentation_figure(
-            images, [mask[-1] for mask in masks], [batch.masks[index] for index in chosen], titles
-        ),
-    )
-    drawn = [(results, "Median ensemble on test images, from the best Dice (left) to the worst (right).")]
+    chosen = np.argsort(-scores.reference, kind="stable")[evenly(len(batch), 6)]
+    images = [batch.images[index] for index in chosen]
+    soft_masks = [ensemble.soft_masks(image[np.newaxis])[0] for image in images]
+    masks = [np.median(one, axis=0) > run.config.ensemble.mask_threshold for one in soft_masks]
+    titles = [f"{batch.ids[index]}: Dice {scores.reference[index]:.3f}" for index in chosen]
+    segmentation = segmentation_figure(images, masks, [batch.masks[index] for index in chosen], titles)
+    drawn = [
+        (
+            save_figure(run.folder / "figures" / "segmentation.png", segmentation),
+            "Median ensemble on test images, from the best Dice (left) to the worst (right).",
+        )
+    ]
     if run.config.ensemble.folds >= 3:
-        disagreement = run.folder / "figures" / "fold_disagreement.png"
-        soft_masks = [ensemble.soft_masks(image[np.newaxis])[0, :3] for image in images]
-        save_figure(disagreement, disagreement_figure(images, soft_masks, titles))
-        drawn.append((disagreement, "Three fold members in red, green and blue; white where they agree."))
+        disagreement = disagreement_figure(images, [one[:3] for one in soft_masks], titles)
+        drawn.append(
+            (
+                save_figure(run.folder / "figures" / "fold_disagreement.png", disagreement),
+                "Three fold members in red, green and blue; white where they agree.",
+            )
+        )
     return drawn
 
 
-def _training_curves(run: Run) -> Path:
-    path = run.folder / "figures" / "training.png"
-    histories = {
-        f"member {number}": read_history(run.member_folder(number)) for number in run.config.member_numbers
-    }
-    save_figure(path, training_figure(histories))
-    return path
-
-
-def _facts(run: Run, challenge: Path, test: Batch | None) -> dict[str, str]:
-    simulated = is_simulated(challenge)
-    return {
-        "images": "simulated challenge" if simulated else f"challenge folder {challenge.name}",
-        "training images": str(run.training_data()["images"]),
-        "test images": str(len(test)) if test else "none with references",
-        "seed": str(run.config.seed),
-    }
-
-
-def _member_rows(run: Run) -> list[dict[str, object]]:
-    images = run.training_data()["images"]
-    return [
-        {"name": f"member-{number}", "images": images - len(ids), **run.member_facts(number)}
-        for number, ids in run.held_out().items()
+def _score_section(rows: list[dict[str, Any]]) -> Section:
+    shown = [
+        {
+            "predictor": row["name"],
+            "Dice, reference": number(row["dice_reference"]),
+            "Dice, truth": number(row["dice_truth"]),
+        }
+        for row in rows
     ]
+    return Section("Scores on the test batch", _SCORES, shown, strong=len(rows) - 1)
+
+
+def _member_rows(run: Run) -> list[Mapping[str, object]]:
+    images = run.training_data()["images"]
+    rows = []
+    for place, ids in run.held_out().items():
+        facts = run.member_facts(place)
+        rows.append(
+            {
+                "member": f"member-{place}",
+                "trained on": f"{images - len(ids)} images",
+                "epochs": facts["epochs"],
+                "best epoch": facts["best_epoch"],
+                "Dice, held-out images": number(facts["validation_dice"]),
+            }
+        )
+    return rows

@@ -10,31 +10,24 @@ import numpy as np
 
 from kcseg.config import Config
 from kcseg.config_json import to_json
-from kcseg.dataset.batch import Batch, training_batch, training_truth
+from kcseg.dataset.batch import Batch, training_batch
 from kcseg.errors import InputError
 from kcseg.files import locked, read_facts, require_own, sha256, write_json
-from kcseg.page.figures import save_figure
 from kcseg.page.page import Section
-from kcseg.phantom.simulate import planted_faults, simulate_challenge
+from kcseg.phantom.simulate import simulate_challenge
 from kcseg.progress import Tell, silent, within
 from kcseg.serving.runner import Ensemble
-from kcseg.study.audit import audit_run, write_audit
+from kcseg.study.audit import audit_run, read_audited
+from kcseg.study.audit_report import audit_section, write_audit
 from kcseg.study.challenge import run_challenge
-from kcseg.study.claims import (
-    ENSEMBLE,
-    NO_AUGMENTATION,
-    RANDOM_START,
-    Findings,
-    audit_section,
-    report_reproduction,
-)
+from kcseg.study.claims import ENSEMBLE, NO_AUGMENTATION, RANDOM_START, Findings
 from kcseg.study.comparison import Comparison, History, compare
-from kcseg.study.comparison_report import CAPTION as COMPARISON_CAPTION
-from kcseg.study.comparison_report import comparison_figure
 from kcseg.study.paper import paper_figures
-from kcseg.study.parts import SoftMasks, by_count, combine, edge_share, without_augmentation
+from kcseg.study.parts import Members, by_count, combine, edge_share, without_augmentation
 from kcseg.study.pretraining import pretrained_weights
 from kcseg.study.report import scored_batch
+from kcseg.study.reproduction_report import report_reproduction
+from kcseg.study.soft_masks import soft_masks
 from kcseg.training.members import train_members
 from kcseg.training.run import Run, load_run, open_run
 
@@ -93,10 +86,10 @@ def reproduce(folder: Path, study: Study, tell: Tell = silent) -> Path:
                 folder / NO_AUGMENTATION, batch, without_augmentation(folds), weights, tell
             ),
         }
-        figures, audit = _draw(folder, main, batch, challenge, test, starts, tell)
+        figures, audit = _draw(folder, main, challenge, test, starts, tell)
         findings = _evaluate(main, arms, test, tell)
         return report_reproduction(
-            folder, study.config, findings, starts, _told(folder, study, batch, test[0]), figures, audit
+            folder, study.config, findings, starts, _described(folder, study, batch, test[0]), figures, audit
         )
 
 
@@ -129,52 +122,50 @@ def _train_folds(folder: Path, batch: Batch, config: Config, weights: Path | Non
 def _evaluate(main: Run, arms: Mapping[str, Run], test: Scored, tell: Tell) -> Findings:
     """Score every network and every way to combine them on the test batch."""
     batch, truth = test
-    images = batch.images
-    folds = range(1, main.config.ensemble.folds + 1)
-    soft = SoftMasks(main, images, main.config.member_numbers, within(tell, ENSEMBLE))
+
+    def members(run: Run, name: str) -> Members:
+        found = soft_masks(run, batch.images, run.config.member_numbers, within(tell, name))
+        return Members.of(found, run.config.ensemble)
+
+    ensemble = members(main, ENSEMBLE)
+    folds = ensemble.folds()
     return Findings(
-        ensemble=combine(soft, batch, truth),
+        ensemble=combine(ensemble, batch, truth),
         arms={
-            ENSEMBLE: combine(soft.of_folds(), batch, truth),
-            **{
-                name: combine(SoftMasks(run, images, folds, within(tell, name)), batch, truth)
-                for name, run in arms.items()
-            },
+            ENSEMBLE: combine(folds, batch, truth),
+            **{name: combine(members(run, name), batch, truth) for name, run in arms.items()},
         },
-        by_count=by_count(soft, batch, truth, tell),
-        edge_share=edge_share(soft, batch.masks or ()),
+        by_count=by_count(ensemble, batch, truth, tell),
+        edge_share=edge_share(folds.kept, batch.masks or ()),
     )
 
 
 def _draw(
     folder: Path,
     main: Run,
-    batch: Batch,
     challenge: Path,
     test: Scored,
     starts: Mapping[str, Sequence[History]],
     tell: Tell,
 ) -> tuple[list[tuple[Path, str]], Section]:
     """Draw the paper's figures and audit the references; return figures with captions, and the audit's section."""
-    truth, faults = training_truth(challenge), planted_faults(challenge, batch.ids)
-    found = audit_run(main, batch, truth, faults, tell)
-    write_audit(folder / "audit", found, batch)
-    out = folder / "figures"
-    drawn = paper_figures(
-        out,
+    training = read_audited(main, challenge)
+    audit = audit_run(main, *training, tell)
+    write_audit(folder / "audit", audit, training[0])
+    figures = paper_figures(
+        folder / "figures",
         main,
         Ensemble.load(main.folder),
-        training=(batch, truth, faults),
-        audit=found,
+        training=training,
+        audit=audit,
         test=test,
+        starts=starts,
         tell=tell,
     )
-    save_figure(out / "figure-3.png", comparison_figure(starts))
-    figures = sorted([*drawn, (out / "figure-3.png", COMPARISON_CAPTION)])
-    return figures, audit_section(folder / "audit", found)
+    return figures, audit_section(folder / "audit", audit.findings)
 
 
-def _told(folder: Path, study: Study, batch: Batch, test: Batch) -> dict[str, str]:
+def _described(folder: Path, study: Study, batch: Batch, test: Batch) -> dict[str, str]:
     """Return what was run, by name."""
     persons = read_facts(folder / "pretraining" / "result.json", images=dict, validation_dice=float)
     config = study.config

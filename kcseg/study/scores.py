@@ -1,13 +1,34 @@
-"""The challenge's score: Dice, per image and averaged."""
+"""The challenge's score, Dice: of two masks, of two folders, and of ways to segment a batch."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from kcseg.config import EnsembleConfig
+from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.image.formats import read_mask
 from kcseg.image.image import Mask, same_spacing
 from kcseg.image.listing import list_masks, pairing_faults
+from kcseg.progress import Tell, counted, silent
+from kcseg.serving.runner import Ensemble
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Dice per image: against the references and, where it is known, against the truth; float64 (images,) each."""
+
+    reference: np.ndarray
+    truth: np.ndarray | None = None
+
+    def __sub__(self, other: "Scores") -> "Scores":
+        """Return the differences image by image."""
+        known = self.truth is not None and other.truth is not None
+        return Scores(self.reference - other.reference, self.truth - other.truth if known else None)
 
 
 def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
@@ -29,6 +50,65 @@ def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
     return 2 * np.count_nonzero(np.logical_and(prediction, reference)) / total if total else 1.0
 
 
+def score(
+    masks: Iterable[Mapping[Any, np.ndarray]], batch: Batch, truth: Sequence[np.ndarray] | None
+) -> dict[Any, Scores]:
+    """Score ways to segment a batch with references.
+
+    Args:
+        masks: for each image, in the order of the batch, the bool (height, width) of each way by its name.
+        batch: the images.
+        truth: exact masks, bool (height, width), in that order; None where not known.
+    """
+    assert batch.masks is not None
+    against = (batch.masks,) if truth is None else (batch.masks, truth)
+    found: dict[Any, list[list[float]]] = defaultdict(list)
+    for ways, *exact in zip(masks, *against, strict=True):
+        for name, mask in ways.items():
+            found[name].append([dice(mask, one) for one in exact])
+    return {name: Scores(*np.transpose(values)) for name, values in found.items()}
+
+
+def evaluate(
+    ensemble: Ensemble,
+    batch: Batch,
+    truth: Sequence[np.ndarray] | None,
+    config: EnsembleConfig,
+    tell: Tell = silent,
+) -> dict[str, Scores]:
+    """Score the members of an ensemble, their mean and their median as `score` does, by the names of `masks_of`."""
+    one_more = counted(tell, "scoring", len(batch))
+
+    def masks() -> Iterator[dict[str, np.ndarray]]:
+        for image in batch.images:
+            yield masks_of(ensemble.soft_masks(image[np.newaxis])[0], config.mask_threshold)
+            one_more()
+
+    return score(masks(), batch, truth)
+
+
+def masks_of(soft_masks: np.ndarray, threshold: float) -> dict[str, np.ndarray]:
+    """Return the masks `member-1` … of an image, that of their `mean`, and that of their `median` (paper).
+
+    Of soft masks (members, height, width), cut at the threshold: bool (height, width) each.
+    """
+    members = {f"member-{number}": one for number, one in enumerate(soft_masks, start=1)}
+    combined = {"mean": soft_masks.mean(axis=0), "median": np.median(soft_masks, axis=0)}
+    return {name: one > threshold for name, one in (members | combined).items()}
+
+
+def score_rows(scores: Mapping[str, Scores]) -> list[dict[str, Any]]:
+    """Return the mean Dice over the images, a row per way; the challenge ranked by `dice_reference` (paper)."""
+    return [
+        {
+            "name": name,
+            "dice_reference": round(float(one.reference.mean()), 4),
+            "dice_truth": None if one.truth is None else round(float(one.truth.mean()), 4),
+        }
+        for name, one in scores.items()
+    ]
+
+
 def score_folders(predictions: Path, references: Path) -> dict[str, float]:
     """Return the Dice of each mask in two folders, paired by file name without suffix, sorted by id.
 
@@ -40,10 +120,10 @@ def score_folders(predictions: Path, references: Path) -> dict[str, float]:
     expected, predicted = list_masks(references), list_masks(predictions)
     if faults := pairing_faults(expected, predicted, names=("reference", "prediction")):
         raise InputError(faults[0])
-    return {name: _score(predicted[name], expected[name]) for name in expected}
+    return {name: _score_files(predicted[name], expected[name]) for name in expected}
 
 
-def _score(prediction_path: Path, reference_path: Path) -> float:
+def _score_files(prediction_path: Path, reference_path: Path) -> float:
     prediction, reference = read_mask(prediction_path), read_mask(reference_path)
     same_shape = prediction.pixels.shape == reference.pixels.shape
     if not (same_shape and same_spacing(prediction.spacing_mm, reference.spacing_mm)):

@@ -15,12 +15,16 @@ from sklearn.inspection import permutation_importance
 from kcseg.config_json import to_json
 from kcseg.files import locked, write_csv, write_json
 from kcseg.page.figures import save_figure
-from kcseg.page.page import write_page
+from kcseg.page.page import Section, number, write_sections
 from kcseg.training.space import Between, OneOf, four_digits
 from kcseg.training.trial import FINISHED, TrialResult
 from kcseg.training.tune import Search, best_trial
 
 _ENOUGH_TO_WEIGH = 8  # trials; of fewer, a forest says nothing about what mattered
+_NOTE = (
+    "Dice: mean over the folds of the best on held-out images. The best of many trials is in part the luckiest: expect "
+    "a little less when it is trained again. kcseg train does that, with best.json as its configuration."
+)
 
 
 def report_search(folder: Path, search: Search, results: Sequence[TrialResult]) -> Path:
@@ -37,28 +41,26 @@ def report_search(folder: Path, search: Search, results: Sequence[TrialResult]) 
     with locked(folder):
         write_json(folder / "best.json", to_json(search.settings(best.values)))
         write_csv(folder / "trials.csv", rows)
-        figures = _draw(folder / "figures", search, results)
-        write_page(
+        shown = sorted(rows, key=lambda row: -1.0 if row["dice"] is None else row["dice"], reverse=True)
+        return write_sections(
             folder / "report.html",
-            "tuning.html",
-            facts=_facts(search, results, best),
-            names=list(search.space),
-            rows=sorted(rows, key=lambda row: -1.0 if row["dice"] is None else row["dice"], reverse=True),
-            timed=search.budget.ms_per_image is not None,
-            figures=figures,
+            "Search of the settings",
+            [
+                Section(text=_NOTE, figures=_draw(folder / "figures", search, results)),
+                Section("Trials, the best first", rows=[_shown(row, search) for row in shown], strong=0),
+            ],
+            _facts(search, results, best),
         )
-    return folder / "report.html"
 
 
 def progress_figure(results: Sequence[TrialResult]) -> Figure:
-    """Draw the Dice of each trial, the best so far, and on the lower edge those that were passed over."""
+    """Draw the Dice of each trial, the best so far, and on the lower edge the trials that were passed over."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot(1, 1, 1, xlabel="trial", ylabel="Dice on held-out images")
     numbers, scores = _finished(results)
     axes.plot(numbers, scores, "o", label="trial")
     axes.step(numbers, np.maximum.accumulate(scores), where="post", label="best so far")
-    lost = [int(result.trial) for result in results if result.status != FINISHED]
-    if lost:
+    if lost := [int(result.trial) for result in results if result.status != FINISHED]:
         edge = axes.get_xaxis_transform()
         axes.plot(
             lost, [0.0] * len(lost), "x", transform=edge, clip_on=False, color="black", label="passed over"
@@ -137,7 +139,7 @@ def importance(
 
 
 def importance_figure(weights: Mapping[str, tuple[float, float]]) -> Figure:
-    """Draw what `importance` says, the weightiest on top."""
+    """Draw what `importance` returns, the largest on top."""
     figure = Figure(figsize=(8, 0.4 * len(weights) + 1.2), layout="constrained")
     axes = figure.add_subplot(1, 1, 1, xlabel="share of the trials' variance that is lost when shuffled")
     names = sorted(weights, key=lambda name: weights[name][0])
@@ -148,20 +150,19 @@ def importance_figure(weights: Mapping[str, tuple[float, float]]) -> Figure:
 
 
 def _draw(folder: Path, search: Search, results: Sequence[TrialResult]) -> list[tuple[Path, str]]:
-    weights = importance(search.space, results, seed=search.config.seed)
     drawn = {
-        "progress.png": (progress_figure(results), "Dice over trials."),
-        "parameters.png": (
+        "progress": (progress_figure(results), "Dice over trials."),
+        "parameters": (
             parameters_figure(search.space, results),
             "Dice over each searched value; later trials are darker.",
         ),
     }
-    if weights:
+    if weights := importance(search.space, results, seed=search.config.seed):
         caption = "What mattered among these trials, by a random forest. Few trials: a hint, no proof."
-        drawn["importance.png"] = (importance_figure(weights), caption)
-    for name, (figure, _) in drawn.items():
-        save_figure(folder / name, figure)
-    return [(folder / name, caption) for name, (_, caption) in drawn.items()]
+        drawn["importance"] = (importance_figure(weights), caption)
+    return [
+        (save_figure(folder / f"{name}.png", figure), caption) for name, (figure, caption) in drawn.items()
+    ]
 
 
 def _facts(search: Search, results: Sequence[TrialResult], best: TrialResult) -> dict[str, str]:
@@ -176,19 +177,30 @@ def _facts(search: Search, results: Sequence[TrialResult], best: TrialResult) ->
 
 
 def _row(result: TrialResult, search: Search) -> dict[str, Any]:
-    folds = {
-        f"dice_{number}": dict(enumerate(result.fold_dice, start=1)).get(number)
-        for number in range(1, search.folds + 1)
-    }
+    """Return a trial as a row of `trials.csv`."""
+    dice = [*result.fold_dice, *[None] * search.folds]
     return {
         "trial": result.trial,
         "status": result.status,
         "dice": result.dice,
-        **folds,
+        **{f"dice_{place + 1}": dice[place] for place in range(search.folds)},
         "parameters": result.parameters,
         "ms_per_image": result.ms_per_image,
         **{name: four_digits(result.values[name]) for name in search.space},
         "reason": result.reason,
+    }
+
+
+def _shown(row: Mapping[str, Any], search: Search) -> dict[str, Any]:
+    """Return such a row as the page shows it."""
+    timed = search.budget.ms_per_image is not None
+    return {
+        "trial": row["trial"],
+        "Dice": number(row["dice"]),
+        **{_label(name): row[name] for name in search.space},
+        "parameters": number(row["parameters"], 0),
+        **({"ms per image": number(row["ms_per_image"], 1)} if timed else {}),
+        "passed over": f"{row['status']}: {row['reason']}" if row["reason"] else "",
     }
 
 

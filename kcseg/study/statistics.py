@@ -1,17 +1,34 @@
-"""What the pages state of many images: intervals, and how well scores rank."""
+"""What the pages state of many images: means with intervals, and how well scores rank."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import bootstrap
 from sklearn.metrics import roc_auc_score
 
 
-def mean_interval(values: np.ndarray) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a mean over images, (count,): percentiles of 9999 resamples (our choice).
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over images and the ends of its 95 % bootstrap interval; f"{found:.3f}" states all three."""
 
-    For a paired comparison, `values` are the differences per image.
+    mean: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        """Return the mean and, in brackets, the interval, each number as `spec` says."""
+        return f"{self.mean:{spec}} ({self.low:{spec}} to {self.high:{spec}})"
+
+
+def estimate(values: np.ndarray) -> Estimate:
+    """Return the mean over images, (count,), and its interval: percentiles of 9999 resamples (our choice).
+
+    For a paired comparison, `values` are the differences per image. The interval of a single value has no ends.
     """
-    found = bootstrap((values,), np.mean, method="percentile", rng=2018).confidence_interval
-    return float(found.low), float(found.high)
+    if values.size == 1:
+        return Estimate(float(values[0]), -np.inf, np.inf)
+    interval = bootstrap((values,), np.mean, method="percentile", rng=2018).confidence_interval
+    return Estimate(float(values.mean()), float(interval.low), float(interval.high))
 
 
 def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float | None:

@@ -29,7 +29,7 @@ def test_overlay_colours_the_mask_and_nothing_else():
     np.testing.assert_allclose(grey[-1, -1], 1)
 
 
-def test_prediction_reference_and_both_apart():
+def test_prediction_reference_and_both_have_colours_of_their_own():
     image = np.full((1, 4), -150.0)
     picture = against_reference(image, np.array([[1, 0, 1, 0]], bool), np.array([[0, 1, 1, 0]], bool))
     np.testing.assert_allclose(picture[0, :3], np.array([PREDICTION, REFERENCE, BOTH]) / 2)
@@ -45,8 +45,8 @@ def test_figures_are_written_as_pictures(tmp_path):
     figures = {
         "segmentation": segmentation_figure(images, masks, masks, ["a", "b"]),
         "overlays": overlay_figure(images, masks, ["a", "b"]),
-        "comparison": reference_figure(images[:1] * 3, masks[:1] * 3, masks[1:] * 3, ["a", "b", "c"]),
-        "scores": scores_figure([0.1, 0.2, 0.2], [0.4]),
+        "references": reference_figure(images[:1] * 3, masks[:1] * 3, masks[1:] * 3, ["a", "b", "c"]),
+        "scores": scores_figure([0.1, 0.2, 0.2, 0.4], np.array([False, False, False, True])),
         "scores of which nothing is known": scores_figure([0.1, 0.2, 0.2], None),
         "disagreement": disagreement_figure(images, folds, ["a", "b"]),
         "training": training_figure({"member 1": history, "member 7": [{"step": 10.0, "loss": 0.6}]}),

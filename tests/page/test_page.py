@@ -1,4 +1,7 @@
-from kcseg.page.page import Section, flat, to_markdown, write_sections
+from matplotlib.figure import Figure
+
+from kcseg.config import Config
+from kcseg.page.page import Section, number, settings_section, to_markdown, write_sections
 
 
 def sections(tmp_path):
@@ -17,6 +20,18 @@ def test_a_page_carries_its_sections(tmp_path):
     assert "<p>First.</p>" in page and "Second &lt;b&gt;." in page
     assert "<th>Dice</th>" in page and "<td>0.9</td>" in page
     assert page.count("data:image/png;base64,") == 1 and "A picture." in page
+    assert 'class="strong"' not in page and 'class="quiet">seed' not in page
+
+
+def test_facts_a_row_that_stands_out_and_a_figure_without_a_file(tmp_path):
+    rows = [{"": "mean", "Dice": 0.8}, {"": "median", "Dice": 0.9}]
+    section = Section(rows=rows, strong=1, figures=[(Figure(), "Empty.")])
+    page = write_sections(tmp_path / "page.html", "Title", [section], {"seed": 5, "images": "<3"}).read_text()
+    assert '<p class="quiet">seed: 5 · images: &lt;3</p>' in page
+    assert '<tr class="strong"><td>median</td>' in page and "<tr><td>mean</td>" in page
+    assert "data:image/png;base64,iVBOR" in page and [path.name for path in tmp_path.iterdir()] == [
+        "page.html"
+    ]
 
 
 def test_the_same_as_markdown(tmp_path):
@@ -27,4 +42,9 @@ def test_the_same_as_markdown(tmp_path):
 
 
 def test_nested_settings_become_one_level():
-    assert flat({"a": {"b": 1, "c": {"d": 2}}, "e": 3}) == {"a.b": 1, "a.c.d": 2, "e": 3}
+    rows = settings_section(Config()).rows
+    assert {"setting": "network.levels", "value": 5} in rows and {"setting": "seed", "value": 2018} in rows
+
+
+def test_a_number_that_is_not_known_is_a_dash():
+    assert (number(0.12345), number(12.0, 1), number(None)) == ("0.1235", "12.0", "–")

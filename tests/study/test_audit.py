@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
-from scipy.stats import entropy, spearmanr
+from scipy.stats import entropy
 from sklearn.metrics import log_loss
 
 from kcseg.dataset.batch import Batch, training_truth
-from kcseg.files import read_csv
 from kcseg.phantom.annotator import FAULTS, FaultRates
-from kcseg.study.audit import audit_run, rank_references, write_audit
+from kcseg.study.audit import audit_run, rank_references
 from kcseg.study.scores import dice
 
 
@@ -66,41 +65,16 @@ def test_empty_masks_have_a_score(square):
     assert all(np.isfinite(row.score) for row in found) and found[-1].id == "train-1/0001"
 
 
-def test_audit_of_a_run_finds_planted_faults_and_measures_them(tmp_path, trained_run, rings):
+def test_audit_of_a_run_holds_references_and_predictions_against_the_truth(trained_run, rings):
     truth = tuple(np.roll(mask, number % 4, axis=1) for number, mask in enumerate(rings.masks))
     faults = tuple(("far_too_wide",) if number % 3 == 0 else () for number in range(len(rings)))
     found = audit_run(trained_run, rings, truth, faults)
-    scores = np.array([row.score for row in found.findings])
-    errors = [1 - row.reference_dice_truth for row in found.findings]
-    faulty = [bool(row.faults) for row in found.findings]
-    assert (np.diff(scores) <= 0).all()
-    assert found.faults_found.faulty == 4 and found.faults_found.top == 12
-    assert found.faults_found.precision == pytest.approx(4 / 12)
-    above = [a > b for a in scores[faulty] for b in scores[~np.array(faulty)]]
-    assert found.faults_found.auc == pytest.approx(np.mean(above))
-    assert found.faults_found.by_kind["far_too_wide"] == (4, found.faults_found.auc)
-    assert found.faults_found.by_kind["sheets_joined"] == (0, None)
-    against = found.against_truth
-    assert against.rank_correlation == pytest.approx(spearmanr(scores, errors)[0])
-    assert against.interval[0] <= against.difference <= against.interval[1]
-    assert against.difference == pytest.approx(against.prediction - against.reference)
+    assert (np.diff([row.score for row in found.findings]) <= 0).all()
     for row in found.findings:
         place = rings.ids.index(row.id)
         assert row.faults == faults[place]
+        assert row.reference_dice_truth == dice(rings.masks[place], truth[place])
         assert row.prediction_dice_truth == dice(found.predictions[place], truth[place])
-    page = write_audit(tmp_path, found, rings).read_text()
-    assert "Area under the ROC curve" in page and "closer to the truth" in page
-    rows = read_csv(tmp_path / "table.csv")
-    assert [row["id"] for row in rows] == [row.id for row in found.findings]
-    assert {row["faults"] for row in rows} == {"far_too_wide", ""}
-
-
-def test_without_truth_nothing_is_measured(tmp_path, trained_run, rings):
-    found = audit_run(trained_run, rings)
-    assert found.faults_found is None and found.against_truth is None
-    page = write_audit(tmp_path, found, rings).read_text()
-    assert "Planted" not in page and "against truth" not in page
-    assert {row["reference_dice_truth"] for row in read_csv(tmp_path / "table.csv")} == {""}
 
 
 def test_kinds_of_faults_are_those_of_the_annotator():

@@ -3,18 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kcseg.study.claims import (
-    FAILS,
-    HOLDS,
-    NOT_SHOWN,
-    PARTLY,
-    UNTESTED,
-    Findings,
-    claims,
-    counts_figure,
-)
+from kcseg.study.claims import FAILS, HOLDS, NOT_SHOWN, PARTLY, UNTESTED, Findings, claims
 from kcseg.study.comparison import PRETRAINED, RANDOM
-from kcseg.study.parts import Scores
+from kcseg.study.reproduction_report import counts_figure
+from kcseg.study.scores import Scores
 
 HARD = np.random.default_rng(0).uniform(0.7, 0.9, 100)
 

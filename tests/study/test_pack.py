@@ -75,29 +75,43 @@ def test_earlier_weights_are_kept_without_force_and_replaced_as_a_whole_with_it(
     tmp_path, packed, challenge_run, ring_challenge, contents
 ):
     out = shutil.copytree(packed, tmp_path / "weights")
+    kept = contents(packed)
+    # of an earlier, larger ensemble
+    (out / "member-9.npz").write_bytes(b"weights")
+    card = read_json(out / "card.json")
+    write_json(out / "card.json", {**card, "files": {**card["files"], "member-9.npz": sha256(b"weights")}})
     before = contents(out)
     with pytest.raises(InputError, match="replace them with 'force'"):
         pack_run(challenge_run, out, data=ring_challenge)
     assert contents(out) == before
-    (out / "member-9.npz").write_bytes(b"of an earlier, larger ensemble")
     pack_run(challenge_run, out, data=ring_challenge, precision="float32", force=True)
-    assert contents(out).keys() == before.keys()
+    assert contents(out).keys() == kept.keys()
     assert read_json(out / "card.json")["precision"] == "float32"
 
 
+@pytest.mark.parametrize("name", ["thesis.txt", ".hidden", "member-9.npz", "folder/thesis.txt"])
 @pytest.mark.parametrize("weights_there", [False, True])
 def test_foreign_files_are_never_removed(
-    tmp_path, packed, challenge_run, ring_challenge, weights_there, contents
+    tmp_path, packed, challenge_run, ring_challenge, weights_there, name, contents
 ):
     out = tmp_path / "out"
     if weights_there:
         shutil.copytree(packed, out)
-    out.mkdir(exist_ok=True)
-    (out / "thesis.txt").write_text("years of work")
+    write(out / name, "years of work")
     before = contents(out)
-    with pytest.raises(InputError, match="other files"):
+    with pytest.raises(InputError, match="no file of weights that kcseg wrote"):
         pack_run(challenge_run, out, data=ring_challenge, force=True)
     assert contents(out) == before
+
+
+@pytest.mark.parametrize("card", ['{"files": {"thesis.txt": ""}}', "[]", "damaged"])
+def test_a_foreign_card_protects_its_folder(tmp_path, challenge_run, ring_challenge, card, contents):
+    write(tmp_path / "out" / "card.json", card)
+    write(tmp_path / "out" / "thesis.txt", "years of work")
+    before = contents(tmp_path)
+    with pytest.raises(InputError, match=r"card\.json"):
+        pack_run(challenge_run, tmp_path / "out", data=ring_challenge, force=True)
+    assert contents(tmp_path) == before
 
 
 def test_weights_whose_masks_change_are_refused_and_leave_nothing(

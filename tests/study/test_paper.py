@@ -4,6 +4,7 @@ import pytest
 from kcseg.dataset.batch import Batch
 from kcseg.serving.runner import Ensemble
 from kcseg.study.audit import audit_run
+from kcseg.study.comparison import PRETRAINED, RANDOM
 from kcseg.study.paper import choose_contradicted, choose_references, choose_results, paper_figures
 
 
@@ -57,6 +58,8 @@ def test_references_show_their_planted_fault_alone(ring):
 def test_figures_are_written_and_those_without_facts_left_out(tmp_path, trained_run, rings):
     ensemble = Ensemble.load(trained_run.folder)
     audit = audit_run(trained_run, rings)
+    looks = [{"step": 10.0, "val_dice": 0.5, "binary_crossentropy": 0.2}]
+    starts = {PRETRAINED: [looks], RANDOM: [looks]}
     faults = (("columns_merged",), ("vessels_included",), *((),) * 10)
     written = paper_figures(
         tmp_path,
@@ -65,9 +68,10 @@ def test_figures_are_written_and_those_without_facts_left_out(tmp_path, trained_
         training=(rings, rings.masks, faults),
         test=(rings, rings.masks),
         audit=audit,
+        starts=starts,
     )
     # two folds only: no three members for figure 4
-    assert [path.name for path, _ in written] == [f"figure-{number}.png" for number in (1, 2, 5, 6)]
+    assert [path.name for path, _ in written] == [f"figure-{number}.png" for number in (1, 2, 3, 5, 6)]
     assert all(path.stat().st_size > 10_000 for path, _ in written)
     written = paper_figures(
         tmp_path / "real",
@@ -76,8 +80,9 @@ def test_figures_are_written_and_those_without_facts_left_out(tmp_path, trained_
         training=(rings, None, None),
         test=(rings, None),
         audit=audit,
+        starts=starts,
     )
-    assert [path.name for path, _ in written] == ["figure-2.png", "figure-6.png"]
+    assert [path.name for path, _ in written] == ["figure-2.png", "figure-3.png", "figure-6.png"]
 
 
 def test_the_prediction_that_gains_most_is_shown_first(trained_run, rings):

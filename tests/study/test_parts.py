@@ -5,25 +5,17 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 from skimage.measure import label
 
+from kcseg.dataset.batch import Batch
 from kcseg.serving.runner import Ensemble
-from kcseg.study.evaluation import evaluate
-from kcseg.study.parts import (
-    Scores,
-    SoftMasks,
-    averaged,
-    by_count,
-    combine,
-    edge_share,
-    gain,
-    majority,
-    without_augmentation,
-)
-from kcseg.study.scores import dice
+from kcseg.study.parts import Members, averaged, by_count, combine, edge_share, without_augmentation
+from kcseg.study.scores import dice, evaluate
+from kcseg.study.soft_masks import soft_masks
 
 
 @pytest.fixture(scope="module")
-def soft(trained_run, rings):
-    return SoftMasks(trained_run, rings.images, trained_run.config.member_numbers)
+def members(trained_run, rings):
+    raw = soft_masks(trained_run, rings.images, trained_run.config.member_numbers)
+    return Members.of(raw, trained_run.config.ensemble)
 
 
 @pytest.fixture(scope="module")
@@ -32,36 +24,45 @@ def truth(rings):
 
 
 @pytest.fixture(scope="module")
-def scores(soft, rings, truth):
-    return combine(soft, rings, truth)
+def scores(members, rings, truth):
+    return combine(members, rings, truth)
 
 
-def test_the_soft_masks_are_the_exported_ensembles(soft, trained_run, rings):
+def test_the_soft_masks_are_the_exported_ensembles(members, trained_run, rings):
     exported = Ensemble.load(trained_run.folder).soft_masks(np.stack(rings.images))
-    np.testing.assert_allclose(soft.kept, np.moveaxis(exported, 1, 0), atol=1e-5)
+    np.testing.assert_allclose(members.kept, exported, atol=1e-5)
 
 
-def test_one_component_of_each_is_kept(soft):
-    threshold = soft.config.ensemble.component_threshold
-    for masks, kept in zip(soft.raw > threshold, soft.kept > threshold, strict=True):
-        for mask, one in zip(masks, kept, strict=True):
+def test_one_component_of_each_is_kept(members):
+    threshold = members.config.component_threshold
+    for masks, kept in zip(members.raw, members.kept, strict=True):
+        for mask, one in zip(masks > threshold, kept > threshold, strict=True):
             assert label(one, connectivity=2).max() == min(label(mask, connectivity=2).max(), 1)
 
 
 def test_members_mean_and_median_score_as_in_the_runs_own_table(scores, trained_run, rings, truth):
     theirs = evaluate(Ensemble.load(trained_run.folder), rings, truth, trained_run.config.ensemble)
-    for place, name in enumerate(theirs.names):
-        np.testing.assert_allclose(scores[name].reference, theirs.dice_reference[place], atol=0.01)
-        np.testing.assert_allclose(scores[name].truth, theirs.dice_truth[place], atol=0.01)
+    for name, expected in theirs.items():
+        np.testing.assert_allclose(scores[name].reference, expected.reference, atol=0.01)
+        np.testing.assert_allclose(scores[name].truth, expected.truth, atol=0.01)
+
+
+def test_every_way_has_a_row_of_its_own(scores):
+    assert list(scores) == [
+        *("member-1", "member-2", "member-3", "single", "median", "mean", "majority"),
+        *("single without component", "median without component", "mean without component"),
+    ]
 
 
 def test_of_three_members_majority_is_median(scores):
     assert np.array_equal(scores["majority"].reference, scores["median"].reference)
 
 
-def test_majority_counts_members():
-    votes = np.array([0.9, 0.6, 0.4])[:, None, None, None]
-    assert majority(votes, 0.5).item() == pytest.approx(2 / 3)
+def test_majority_counts_members(members):
+    votes = np.array([0.9, 0.9, 0.2, 0.2])[:, np.newaxis, np.newaxis]  # mean and median are above a half
+    everywhere = Batch("test", ("a",), (np.zeros((1, 1), np.float32),), (np.ones((1, 1), bool),))
+    found = combine(Members(members.config, [votes], [votes]), everywhere, None)
+    assert (found["mean"].reference, found["median"].reference, found["majority"].reference) == (1, 1, 0)
 
 
 def test_a_single_network_is_the_average_of_the_members(scores):
@@ -70,41 +71,37 @@ def test_a_single_network_is_the_average_of_the_members(scores):
     np.testing.assert_allclose(scores["single"].truth, np.mean([one.truth for one in members], axis=0))
 
 
-def test_every_choice_of_members_is_scored(soft, rings, scores):
-    found = by_count(soft, rings, None)
+def test_every_choice_of_members_is_scored(members, rings, scores):
+    found = by_count(members, rings, None)
     assert {count: len(chosen) for count, chosen in found.items()} == {1: 3, 2: 3, 3: 1}
     np.testing.assert_array_equal(found[3][0].reference, scores["median"].reference)
     np.testing.assert_array_equal(found[1][1].reference, scores["member-2"].reference)
     assert found[1][0].truth is None
 
 
-def test_of_folds_leaves_full_members_out(soft):
-    assert len(soft.of_folds().kept) == soft.config.ensemble.folds == 2 and len(soft.kept) == 3
+def test_images_may_differ_in_size(members, rings):
+    masks = tuple(mask[3 * place :] for place, mask in enumerate(rings.masks[:3]))
+    raw = [one[:, 3 * place :] for place, one in enumerate(members.raw[:3])]
+    batch, cut = Batch("test", rings.ids[:3], masks, masks), Members.of(raw, members.config)
+    assert combine(cut, batch, masks)["median"].truth.shape == (3,)
+    assert by_count(cut, batch, None)[3][0].reference.shape == (3,)
+    assert 0 < edge_share(cut.kept, masks)[0] < 1
 
 
-def test_a_gain_is_the_paired_difference():
-    random = np.random.default_rng(0)
-    hard = random.uniform(0.5, 0.9, 200)  # images differ far more than the two ways do
-    ours, theirs = Scores(hard + 0.01, hard), Scores(hard + random.normal(0, 0.001, 200), hard)
-    found = gain(ours, theirs)
-    assert found.reference == pytest.approx(0.01, abs=5e-4)
-    assert 0.009 < found.reference_interval[0] < found.reference < found.reference_interval[1] < 0.011
-    assert found.truth == 0 and found.truth_interval == (0, 0)
-    assert gain(ours, Scores(hard, None)).truth is None
+def test_folds_leave_full_members_out(members):
+    assert len(members.folds().kept[0]) == members.config.folds == 2 and len(members.kept[0]) == 3
 
 
-def test_disagreement_is_told_from_the_edge(soft):
-    reference = np.zeros((1, 32, 32), bool)
-    reference[0, 8:24, 8:24] = True
-    edge = binary_dilation(reference[0]) & ~binary_erosion(reference[0])
-    folds = np.zeros((3, 1, 32, 32), np.float32)
-    folds[0, 0][edge] = 1
-    made = SoftMasks.__new__(SoftMasks)
-    made.config, made.raw, made.kept = soft.config, folds, folds
-    share, pixels = edge_share(made, reference)
+def test_disagreement_at_the_edge_is_told_from_that_elsewhere():
+    reference = np.zeros((32, 32), bool)
+    reference[8:24, 8:24] = True
+    edge = binary_dilation(reference) & ~binary_erosion(reference)
+    folds = np.zeros((3, 32, 32), np.float32)
+    folds[0][edge] = 1
+    share, pixels = edge_share([folds], [reference])
     assert share == pytest.approx(1) and pixels < 0.3
-    folds[0, 0] = ~edge
-    assert edge_share(made, reference)[0] < 0.3
+    folds[0] = ~edge
+    assert edge_share([folds], [reference])[0] < 0.3
 
 
 def test_without_augmentation_nothing_is_changed(tiny):
@@ -119,7 +116,7 @@ def test_without_augmentation_nothing_is_changed(tiny):
     np.testing.assert_array_equal(moved, labels)
 
 
-def test_dice_is_the_challenges(scores, soft, rings):
-    masks = np.median(soft.kept, axis=0) > 0.5
+def test_dice_is_the_challenges(scores, members, rings):
+    masks = [np.median(one, axis=0) > 0.5 for one in members.kept]
     expected = [dice(mask, reference) for mask, reference in zip(masks, rings.masks, strict=True)]
     np.testing.assert_array_equal(scores["median"].reference, expected)

@@ -13,6 +13,7 @@ def images(count, mean_hu, seed=0):
 def test_the_key_names_the_real_ones_and_nothing_else_tells_them(tmp_path):
     write_preview(tmp_path / "page.html", images(5, 50), images(3, 60))
     page = (tmp_path / "page.html").read_text()
+    assert page.index("Real:") > page.index("<h2>Noise</h2>")
     key = re.search(r"Real: ([\d, ]+)\.", page).group(1).split(", ")
     assert len(key) == 3 and all(1 <= int(number) <= 8 for number in key)
     assert "5 simulated and 3 real" in page

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from scipy.spatial.distance import dice as dissimilarity
 
-from kcseg.cli.score import score
+from kcseg.cli.score import score as score_command
+from kcseg.config import EnsembleConfig
+from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.image.formats import write_mask
-from kcseg.study.scores import dice, score_folders
+from kcseg.study.scores import Scores, dice, evaluate, score, score_folders, score_rows
 
 
 def box(top: int, height: int) -> np.ndarray:
@@ -82,9 +84,74 @@ def test_masks_on_different_grids_are_refused(folders):
 def test_command_prints_the_scores_and_writes_a_table_once(folders, tmp_path):
     table = tmp_path / "scores.csv"
     arguments = [str(path) for path in folders] + ["--csv", str(table)]
-    result = CliRunner().invoke(score, arguments)
+    result = CliRunner().invoke(score_command, arguments)
     assert result.exit_code == 0 and "mean of 2" in result.output and "0.7500" in result.output
     with table.open(newline="") as file:
         assert list(csv.DictReader(file)) == [{"id": "a", "dice": "0.5"}, {"id": "b", "dice": "1.0"}]
-    assert "--force" in str(CliRunner().invoke(score, arguments).exception)
-    assert CliRunner().invoke(score, [*arguments, "--force"]).exit_code == 0
+    assert "--force" in str(CliRunner().invoke(score_command, arguments).exception)
+    assert CliRunner().invoke(score_command, [*arguments, "--force"]).exit_code == 0
+
+
+class Told:
+    """Stands in for the ensemble: gives the soft masks it was given, one image after the other."""
+
+    def __init__(self, soft_masks):
+        self._soft_masks = iter(soft_masks)
+
+    def soft_masks(self, images):
+        return next(self._soft_masks)[np.newaxis]
+
+
+@pytest.fixture
+def case():
+    """Soft masks of seven members, a batch and its truth; no two images have one size."""
+    random = np.random.default_rng(0)
+    sizes = [(20, 30), (24, 16), (9, 9)]
+    soft = [random.random((7, *size)).astype(np.float32) for size in sizes]
+    references, truths = (tuple(random.random(size) < share for size in sizes) for share in (0.4, 0.2))
+    images = tuple(np.zeros(size, np.float32) for size in sizes)
+    return soft, Batch("test", ("a", "b", "c"), images, references), truths
+
+
+def test_members_mean_and_median_against_reference_and_truth(case):
+    soft, batch, truths = case
+    stages = []
+    found = evaluate(Told(soft), batch, truths, EnsembleConfig(), lambda *told: stages.append(told))
+    assert list(found) == [*(f"member-{number}" for number in range(1, 8)), "mean", "median"]
+    for kind, against in (("reference", batch.masks), ("truth", truths)):
+        for image in range(3):
+            for name, expected in (
+                ("member-3", soft[image][2]),
+                ("mean", soft[image].mean(axis=0)),
+                ("median", np.median(soft[image], axis=0)),
+            ):
+                assert getattr(found[name], kind)[image] == dice(expected > 0.5, against[image])
+    assert stages == [("scoring", done, 3) for done in (1, 2, 3)]
+
+
+def test_rows_are_means_over_the_images(case):
+    soft, batch, truths = case
+    found = evaluate(Told(soft), batch, truths, EnsembleConfig())
+    row = score_rows(found)[-1]
+    assert list(row) == ["name", "dice_reference", "dice_truth"] and row["name"] == "median"
+    assert row["dice_reference"] == pytest.approx(found["median"].reference.mean(), abs=5.1e-5)
+    assert row["dice_truth"] == pytest.approx(found["median"].truth.mean(), abs=5.1e-5)
+
+
+def test_without_truth_nothing_is_held_against_it(case):
+    soft, batch, _ = case
+    found = evaluate(Told(soft), batch, None, EnsembleConfig())
+    assert {row["dice_truth"] for row in score_rows(found)} == {None}
+
+
+def test_masks_of_fewer_images_than_references_are_no_batch(case):
+    _, batch, truths = case
+    with pytest.raises(ValueError, match="longer"):
+        score([{"drawn": mask} for mask in batch.masks[:2]], batch, truths)
+
+
+def test_a_difference_is_paired():
+    ours, theirs = Scores(np.array([0.9, 0.8]), np.array([0.7, 0.7])), Scores(np.array([0.8, 0.9]))
+    np.testing.assert_allclose((ours - theirs).reference, [0.1, -0.1])
+    assert (ours - theirs).truth is None
+    np.testing.assert_array_equal((ours - ours).truth, [0, 0])

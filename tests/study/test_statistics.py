@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import bootstrap
 from sklearn.metrics import roc_auc_score
 
-from kcseg.study.statistics import mean_interval, roc_auc
+from kcseg.study.statistics import estimate, roc_auc
 
 
 @pytest.mark.parametrize("levels", [3, 1000])  # with ties and without
@@ -22,6 +22,12 @@ def test_without_either_kind_there_is_no_curve():
 def test_interval_is_that_of_scipy():
     values = np.random.default_rng(0).normal(0.1, 1, 80)
     expected = bootstrap((values,), np.mean, method="percentile").confidence_interval
-    np.testing.assert_allclose(mean_interval(values), expected, atol=0.02)
-    assert mean_interval(values) == mean_interval(values)
-    assert mean_interval(np.full(5, 0.25)) == (0.25, 0.25)
+    found = estimate(values)
+    assert found.mean == pytest.approx(values.mean())
+    np.testing.assert_allclose((found.low, found.high), expected, atol=0.02)
+    assert found == estimate(values)
+    assert f"{estimate(np.full(5, 0.25)):+.2f}" == "+0.25 (+0.25 to +0.25)"
+
+
+def test_the_interval_of_one_image_has_no_ends():
+    assert f"{estimate(np.array([0.5])):.1f}" == "0.5 (-inf to inf)"

@@ -1,4 +1,6 @@
-"""Predictions by networks that never saw the image or its reference: each fold member on what it held out."""
+"""Soft masks of a run's members, as its networks give them."""
+
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -8,6 +10,26 @@ from kcseg.errors import InputError
 from kcseg.image.window import window
 from kcseg.progress import Tell, counted, silent
 from kcseg.training.run import Run
+
+
+def soft_masks(
+    run: Run, images: Sequence[np.ndarray], numbers: Sequence[int], tell: Tell = silent
+) -> list[np.ndarray]:
+    """Return the soft masks of the members with these numbers, all components kept.
+
+    Args:
+        run: a run in which these members are trained.
+        images: HU (height, width) each, of any size.
+        numbers: of the members, from 1.
+        tell: told of every soft mask.
+
+    Returns:
+        Per image float32 (members, height, width) in [0, 1]; 300 MB for seven members and the challenge's 299 test
+        images.
+    """
+    one_more = counted(tell, "segmenting", len(numbers) * len(images))
+    members = [_of_member(run, number, images, one_more) for number in numbers]
+    return [np.stack(one) for one in zip(*members, strict=True)]
 
 
 def held_out_soft_masks(run: Run, batch: Batch, tell: Tell = silent) -> tuple[np.ndarray, ...]:
@@ -26,17 +48,24 @@ def held_out_soft_masks(run: Run, batch: Batch, tell: Tell = silent) -> tuple[np
     Raises:
         InputError: other images than the run's, no fold members, or one that is not trained.
     """
-    held_out = _held_out(run, batch)
-    soft_masks, one_more = {}, counted(tell, "segmenting held-out images", len(batch))
-    for number, ids in held_out.items():
+    found, one_more = {}, counted(tell, "segmenting held-out images", len(batch))
+    for number, ids in _held_out(run, batch).items():
         fold = batch.select(ids)
-        network = run.load_network(number)
-        for name, image in zip(fold.ids, fold.images, strict=True):
-            windowed = window(image, run.config.image.window_hu)[np.newaxis, ..., np.newaxis]
-            soft_masks[name] = network.predict_on_batch(windowed)[0, ..., 0]
-            one_more()
-        keras.backend.clear_session(free_memory=True)
-    return tuple(soft_masks[name] for name in batch.ids)
+        found |= dict(zip(fold.ids, _of_member(run, number, fold.images, one_more), strict=True))
+    return tuple(found[name] for name in batch.ids)
+
+
+def _of_member(
+    run: Run, number: int, images: Sequence[np.ndarray], one_more: Callable[[], None]
+) -> list[np.ndarray]:
+    network = run.load_network(number)
+    found = []
+    for image in images:
+        windowed = window(image, run.config.image.window_hu)[np.newaxis, ..., np.newaxis]
+        found.append(network.predict_on_batch(windowed)[0, ..., 0])
+        one_more()
+    keras.backend.clear_session(free_memory=True)
+    return found
 
 
 def _held_out(run: Run, batch: Batch) -> dict[int, list[str]]:

@@ -8,7 +8,7 @@ from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.files import read_json
 from kcseg.image.window import window
-from kcseg.study.held_out import held_out_soft_masks
+from kcseg.study.soft_masks import held_out_soft_masks, soft_masks
 from kcseg.training.run import Run, open_run
 
 
@@ -23,6 +23,17 @@ def test_each_image_is_predicted_by_the_member_that_held_it_out(trained_run, rin
         (number,) = (number for number in (1, 2) if name in folds[f"member-{number}"])
         np.testing.assert_allclose(soft_masks[place], everyone[number][place, ..., 0], atol=1e-5)
         assert np.abs(soft_masks[place] - everyone[3 - number][place, ..., 0]).max() > 1e-3
+
+
+def test_members_segment_images_of_any_size(trained_run, rings):
+    images = [rings.images[0], rings.images[1][:25, 4:]]
+    stages = []
+    found = soft_masks(trained_run, images, (1, 3), lambda *told: stages.append(told))
+    assert [one.shape for one in found] == [(2, 32, 32), (2, 25, 28)]
+    assert stages == [("segmenting", done, 4) for done in (1, 2, 3, 4)]
+    network = trained_run.load_network(3)
+    windowed = window(images[1], trained_run.config.image.window_hu)[np.newaxis, ..., np.newaxis]
+    np.testing.assert_allclose(found[1][1], network.predict(windowed, verbose=0)[0, ..., 0], atol=1e-5)
 
 
 def test_other_images_are_refused(trained_run, rings):

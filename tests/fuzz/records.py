@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from kcseg.config import QUICK, from_json, to_json
-from kcseg.dataset.batch import stated_hu_offset
+from kcseg.config import QUICK
+from kcseg.config_json import from_json, to_json
 from kcseg.files import read_json
+from kcseg.image.png import stated_hu_offset
 from kcseg.phantom.simulate import planted_faults
 from kcseg.training.fit import read_history
 from kcseg.training.trial import read_result

@@ -1,4 +1,4 @@
-"""What goes wrong with a request, under gRPC's name and HTTP's number, as TF Serving pairs them."""
+"""What goes wrong with a request: a code of gRPC, and the HTTP status that TF Serving pairs with it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,20 +8,14 @@ import tensorflow as tf
 
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 _HTTP = {
-    grpc.StatusCode.OK: 200,
     grpc.StatusCode.CANCELLED: 499,
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
     grpc.StatusCode.NOT_FOUND: 404,
-    grpc.StatusCode.ALREADY_EXISTS: 409,
-    grpc.StatusCode.PERMISSION_DENIED: 403,
     grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
     grpc.StatusCode.FAILED_PRECONDITION: 400,
-    grpc.StatusCode.ABORTED: 409,
-    grpc.StatusCode.OUT_OF_RANGE: 400,
     grpc.StatusCode.UNIMPLEMENTED: 501,
     grpc.StatusCode.UNAVAILABLE: 503,
-    grpc.StatusCode.UNAUTHENTICATED: 401,
 }
 
 
@@ -30,8 +24,7 @@ class Failure(Exception):
 
     def __init__(self, code: grpc.StatusCode, message: str):
         super().__init__(message)
-        self.code = code
-        self.message = message
+        self.code, self.message = code, message
 
     @property
     def http_status(self) -> int:

@@ -12,7 +12,6 @@ MAXIMUM_COMMAS = MAXIMUM_PIXELS + 1000  # there is one between every two numbers
 RECEIVE_S = 30.0  # for a request's body, so that a slow sender holds no place in the queue for long
 # how long a gRPC connection lasts, and how long what was asked over it may take then: as long as a full queue
 CONNECTION_S, LAST_ANSWERS_S = 60.0, 300.0
-MAXIMUM_WARMUP = 32  # requests beside a model: ours has six
 RUNNING = 2  # one request is read or written while TensorFlow, which uses all cores, works on the other
 WAITING = 16
 STOP_S = 30.0  # for what is in flight when the server is told to stop
@@ -21,22 +20,14 @@ _LEAST_SIDE = 16  # px: what the readers take at least
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def check_json(body: bytes) -> None:
-    """Refuse JSON that could unfold to more numbers than an image may have, before it is read.
-
-    Raises:
-        Failure: INVALID_ARGUMENT.
-    """
+def check_json(body: bytes | bytearray) -> None:
+    """Raise a Failure for JSON of more numbers than a request may have, before it is read."""
     if body.count(b",") > MAXIMUM_COMMAS:
         raise invalid(f"Expected at most {MAXIMUM_PIXELS} pixels in a request; send fewer images")
 
 
 def check_shape(shape: Sequence[int]) -> None:
-    """Refuse a tensor of too many elements, before memory is given to it.
-
-    Raises:
-        Failure: INVALID_ARGUMENT.
-    """
+    """Raise a Failure for a tensor of too many elements, before memory is given to it."""
     pixels = math.prod(shape[:-2]) * _cost_px(shape[-2:])
     if any(side < 0 for side in shape) or pixels > MAXIMUM_PIXELS:
         raise invalid(
@@ -45,11 +36,7 @@ def check_shape(shape: Sequence[int]) -> None:
 
 
 def check_pngs(files: Sequence[bytes]) -> None:
-    """Refuse what is no PNG, and PNGs that would unfold to too many pixels together.
-
-    Raises:
-        Failure: INVALID_ARGUMENT.
-    """
+    """Raise a Failure for what is no PNG, and for PNGs of too many pixels in all, before they are decoded."""
     pixels = 0
     for file in files:
         # a PNG begins with its signature and the header chunk: length, "IHDR", width, height

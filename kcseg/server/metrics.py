@@ -17,20 +17,20 @@ class Metrics:
     def __init__(self, model_name: str):
         """Count for one model."""
         self._model_name = model_name
-        self._registry = CollectorRegistry()
-        # a gauge: prometheus_client would hang "_total" on a counter, and dashboards for TF Serving miss it
+        self._registry = registry = CollectorRegistry()
+        # a gauge: to a counter, prometheus_client would add "_total", and dashboards for TF Serving miss it
         self._requests = Gauge(
             ":tensorflow:serving:request_count",
             "Requests by status.",
             ["model_name", "status"],
-            registry=self._registry,
+            registry=registry,
         )
         self._latency = Histogram(
             ":tensorflow:serving:request_latency",
             "Microseconds from receipt to answer, without those refused.",
             ["model_name", "API", "entrypoint"],
             buckets=_BUCKETS_MICROSECONDS,
-            registry=self._registry,
+            registry=registry,
         )
 
     @contextmanager

@@ -15,7 +15,6 @@ from kcseg.serving.local import find_versions
 
 POLL_S = 1.0  # as TF Serving does
 _log = logging.getLogger(__name__)
-_Fingerprint = tuple[tuple[str, int, int], ...]
 
 
 class ServedModel:
@@ -25,34 +24,22 @@ class ServedModel:
     """
 
     def __init__(self, path: Path, name: str):
-        """Find the versions in a run folder or an exported model, without loading one.
-
-        Raises:
-            InputError: none is there.
-        """
+        """Find the versions in a run folder or an exported model, without loading one; an InputError without any."""
         self.name = name
         self._folder = find_versions(path)
         self._current: Servable | None = None
         self._states: dict[int, ModelVersionStatus] = {}
-        self._broken: dict[int, _Fingerprint] = {}
+        self._broken: dict[int, set[tuple[str, int, int]]] = {}  # the files of versions that cannot be served
 
     def load(self) -> None:
-        """Load the newest version that can be.
-
-        Raises:
-            InputError: none of them can.
-        """
+        """Load the newest version that can be; raise an InputError where none can."""
         self.look_for_versions()
         if self._current is None:
-            newest = versions(self._folder)[-1]
-            raise InputError(f"no version in {self._folder} can be served: {self._reason(newest)}")
+            reason = self._states[max(self._states)].status.error_message
+            raise InputError(f"no version in {self._folder} can be served: {reason}")
 
     def servable(self, name: str, version: int | None = None) -> Servable:
-        """Return the version that answers; None means the newest.
-
-        Raises:
-            Failure: NOT_FOUND, there is no such model, or it serves another version.
-        """
+        """Return the version that answers, for None the newest; a Failure where another is served."""
         current = self._current
         if current and name == self.name and version in (None, current.version):
             return current
@@ -60,14 +47,10 @@ class ServedModel:
         raise not_found(f"Servable not found for request: {which}")
 
     def status(self, name: str, version: int | None = None) -> GetModelStatusResponse:
-        """Return the states of all versions met so far, newest first, or of one.
-
-        Raises:
-            Failure: NOT_FOUND, there is no such model or version.
-        """
+        """Return the states of all versions met so far, newest first, or of one; a Failure where it is unknown."""
         if name != self.name:
             raise not_found(f"Could not find any versions of model {name}")
-        states = dict(self._states)
+        states = dict(self._states)  # the watching thread may add one
         if version is not None and version not in states:
             raise not_found(f"Could not find version {version} of model {name}")
         wanted = sorted(states, reverse=True) if version is None else [version]
@@ -78,14 +61,15 @@ class ServedModel:
         for version in reversed(versions(self._folder)):
             if self._current and version == self._current.version:
                 return
-            if self._broken.get(version) != (fingerprint := _fingerprint(self._folder / str(version))):
-                try:
-                    self._take_over(Servable(version, self._folder / str(version)))
-                    return
-                except Exception as error:  # whatever a broken model raises, the old one serves on
-                    self._broken[version] = fingerprint
-                    self._set_state(version, ModelVersionStatus.END, grpc.StatusCode.UNKNOWN, str(error))
-                    _log.warning("version %d cannot be served: %s", version, error)
+            if self._broken.get(version) == (files := _files(self._folder / str(version))):
+                continue  # a folder that changed may have been a copy not yet finished
+            try:
+                self._take_over(Servable(version, self._folder / str(version)))
+                return
+            except Exception as error:  # whatever a broken model raises, the old one serves on
+                self._broken[version] = files
+                self._set_state(version, ModelVersionStatus.END, grpc.StatusCode.UNKNOWN, str(error))
+                _log.warning("version %d cannot be served: %s", version, error)
 
     def watch(self, stop: threading.Event, every_s: float = POLL_S) -> None:
         """Look for versions until told to `stop`."""
@@ -98,7 +82,6 @@ class ServedModel:
     def _take_over(self, servable: Servable) -> None:
         old, self._current = self._current, servable
         self._set_state(servable.version, ModelVersionStatus.AVAILABLE)
-        self._broken.pop(servable.version, None)
         if old:
             self._set_state(old.version, ModelVersionStatus.END)
         _log.info("version %d of %s is served", servable.version, self.name)
@@ -110,11 +93,8 @@ class ServedModel:
         entry.status.error_code, entry.status.error_message = code.value[0], reason
         self._states[version] = entry
 
-    def _reason(self, version: int) -> str:
-        return self._states[version].status.error_message
 
-
-def _fingerprint(folder: Path) -> _Fingerprint:
-    """Tell a folder that is still being copied from one that has been tried as it is."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+def _files(folder: Path) -> set[tuple[str, int, int]]:
+    """Return path, size and time of each file in a folder."""
+    found = [(path, path.stat()) for path in folder.rglob("*")]
+    return {(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in found}

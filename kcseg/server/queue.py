@@ -10,33 +10,24 @@ from kcseg.server.failure import Failure
 
 
 class Queue:
-    """Places for requests that wait or run; the same ones for REST and gRPC."""
+    """Places for requests that wait or run, the same ones for REST and gRPC.
+
+    Who holds a place runs `with queue.turn`, which waits for its turn.
+    """
 
     def __init__(self, running: int, waiting: int):
         """Let `running` requests run at once and `waiting` more wait."""
         self.size = running + waiting
         self._places = threading.BoundedSemaphore(self.size)
-        self._turns = threading.BoundedSemaphore(running)
+        self.turn = threading.BoundedSemaphore(running)
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Hold a place.
-
-        Raises:
-            Failure: RESOURCE_EXHAUSTED, all are taken.
-        """
+        """Hold a place; a Failure where all are taken."""
         if not self._places.acquire(blocking=False):
-            raise Failure(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"The queue of {self.size} requests is full; try again later",
-            )
+            full = f"The queue of {self.size} requests is full; try again later"
+            raise Failure(grpc.StatusCode.RESOURCE_EXHAUSTED, full)
         try:
             yield
         finally:
             self._places.release()
-
-    @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait until the request may run; only for who holds a place."""
-        with self._turns:
-            yield

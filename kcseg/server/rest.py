@@ -51,7 +51,7 @@ def rest_app(model: ServedModel, queue: Queue, metrics: Metrics) -> Starlette:
 
     routes = [Route("/monitoring/prometheus/metrics", prometheus)]
     for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
-        # the most particular first: a name may hold anything but slash and colon
+        # the longest first: to Starlette, a name may hold all but a slash
         routes.append(Route(path + ":predict", predict, methods=["POST"]))
         routes.append(Route(path + ":{method:str}", _not_served, methods=["POST"]))
         routes.append(Route(path + "/metadata", metadata, methods=["GET"]))
@@ -60,11 +60,10 @@ def rest_app(model: ServedModel, queue: Queue, metrics: Metrics) -> Starlette:
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
-def _predict(model: ServedModel, queue: Queue, name: str, version: int | None, body: bytes) -> bytes:
+def _predict(model: ServedModel, queue: Queue, name: str, version: int | None, body: bytearray) -> bytes:
     """Answer in a thread of its own; the model's version is chosen when the request's turn has come."""
-    with queue.turn():
-        servable = model.servable(name, version)
-        request = read_json(body)
+    with queue.turn:
+        servable, request = model.servable(name, version), read_json(body)
         signature_name = request.get("signature_name", "")
         if not isinstance(signature_name, str):
             raise invalid("'signature_name' key must be a string value.")
@@ -73,22 +72,20 @@ def _predict(model: ServedModel, queue: Queue, name: str, version: int | None, b
         return json.dumps(write_outputs(outputs, as_rows="instances" in request)).encode()
 
 
-async def _body(request: Request) -> bytes:
-    parts, size = [], 0
+async def _body(request: Request) -> bytearray:
+    body = bytearray()
     try:
         with anyio.fail_after(RECEIVE_S):
             async for part in request.stream():
-                parts.append(part)
-                size += len(part)
-                if size > MAXIMUM_BYTES:
+                body += part
+                if len(body) > MAXIMUM_BYTES:
                     raise invalid(f"Expected at most {MAXIMUM_BYTES} bytes in a request; send fewer images")
     except TimeoutError:
-        raise Failure(
-            grpc.StatusCode.DEADLINE_EXCEEDED, f"The request did not arrive within {RECEIVE_S:g} s"
-        ) from None
+        late = f"The request did not arrive within {RECEIVE_S:g} s"
+        raise Failure(grpc.StatusCode.DEADLINE_EXCEEDED, late) from None
     except ClientDisconnect:
         raise Failure(grpc.StatusCode.CANCELLED, "The client left") from None
-    return b"".join(parts)
+    return body
 
 
 def _asked(request: Request) -> tuple[str, int | None]:
@@ -99,26 +96,24 @@ def _asked(request: Request) -> tuple[str, int | None]:
 
 
 async def _not_served(request: Request) -> Response:
-    raise Failure(
-        grpc.StatusCode.UNIMPLEMENTED, f"{request.path_params['method']} is not served; use predict"
-    )
+    method = request.path_params["method"]
+    raise Failure(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not served; use predict")
 
 
 def _malformed(request: Request) -> Failure:
     return invalid(f"Malformed request: {request.method} {request.url.path}")
 
 
-async def _failed(_: Request, failure: Exception) -> Response:
-    assert isinstance(failure, Failure)
+async def _failed(_: Request, failure: Any) -> Response:
     return _answer({"error": failure.message}, failure.http_status)
 
 
-async def _unknown_path(request: Request, error: Exception) -> Response:
+async def _unknown_path(request: Request, _: Exception) -> Response:
     known = request.url.path.startswith("/v1/")
     return await _failed(request, _malformed(request) if known else not_found("Not Found"))
 
 
-async def _crashed(request: Request, error: Exception) -> Response:
+async def _crashed(_: Request, __: Exception) -> Response:
     return _answer({"error": "Internal error"}, 500)
 
 

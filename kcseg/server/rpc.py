@@ -4,18 +4,14 @@ import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import tensorflow as tf
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2
+from tensorflow_serving.apis import model_service_pb2_grpc as models
+from tensorflow_serving.apis import prediction_service_pb2_grpc as predictions
 
 from kcseg.server.failure import Failure, invalid
 from kcseg.server.limits import CONNECTION_S, LAST_ANSWERS_S, MAXIMUM_BYTES
@@ -28,33 +24,29 @@ SPARE_THREADS = 8  # so that status and refusals are answered while the queue is
 _log = logging.getLogger(__name__)
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Predict and GetModelMetadata; Classify, Regress and MultiInference are UNIMPLEMENTED by the base class."""
+class Service(predictions.PredictionServiceServicer, models.ModelServiceServicer):
+    """PredictionService and ModelService for one model; what is not here is UNIMPLEMENTED by the base classes."""
 
     def __init__(self, model: ServedModel, queue: Queue, metrics: Metrics):
         """Answer for one model, from one queue."""
         self._model, self._queue, self._metrics = model, queue, metrics
 
-    def Predict(
-        self, request: predict_pb2.PredictRequest, context: grpc.ServicerContext
-    ) -> predict_pb2.PredictResponse:
+    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Run a signature."""
-        with _answered(context), self._metrics.predict("GRPC"), self._queue.place(), self._queue.turn():
+        with _answered(context), self._metrics.predict("GRPC"), self._queue.place(), self._queue.turn:
             if not context.is_active():
                 raise Failure(grpc.StatusCode.CANCELLED, "The client left")
             servable = self._model.servable(*_asked(request.model_spec))
             outputs = servable.answer(request)
-            name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-            spec = model_pb2.ModelSpec(name=self._model.name, signature_name=name)
-            spec.version.value = servable.version
-            return predict_pb2.PredictResponse(
-                model_spec=spec,
-                outputs={name: tf.make_tensor_proto(array) for name, array in outputs.items()},
+            answer = predict_pb2.PredictResponse(
+                outputs={name: tf.make_tensor_proto(array) for name, array in outputs.items()}
             )
+            answer.model_spec.name = self._model.name
+            answer.model_spec.signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+            answer.model_spec.version.value = servable.version
+            return answer
 
-    def GetModelMetadata(
-        self, request: get_model_metadata_pb2.GetModelMetadataRequest, context: grpc.ServicerContext
-    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Tell the signatures."""
         with _answered(context):
             if list(request.metadata_field) != ["signature_def"]:
@@ -66,17 +58,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             answer.metadata["signature_def"].Pack(servable.definitions)
             return answer
 
-
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """GetModelStatus; HandleReloadConfigRequest is UNIMPLEMENTED by the base class."""
-
-    def __init__(self, model: ServedModel):
-        """Answer for one model."""
-        self._model = model
-
-    def GetModelStatus(
-        self, request: get_model_status_pb2.GetModelStatusRequest, context: grpc.ServicerContext
-    ) -> get_model_status_pb2.GetModelStatusResponse:
+    def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Tell the states of the versions."""
         with _answered(context):
             return self._model.status(*_asked(request.model_spec))
@@ -85,33 +67,29 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
 def grpc_server(model: ServedModel, queue: Queue, metrics: Metrics) -> grpc.Server:
     """Return a server without a port, not started."""
     threads = queue.size + SPARE_THREADS
-    server = grpc.server(
-        ThreadPoolExecutor(threads),
-        # refused by gRPC itself, with RESOURCE_EXHAUSTED and before their message is read
-        maximum_concurrent_rpcs=threads,
-        options=[
-            ("grpc.max_receive_message_length", MAXIMUM_BYTES),
-            ("grpc.max_send_message_length", -1),
-            # a connection is renewed after a while, so that a slow sender does not hold its place for ever
-            ("grpc.max_connection_age_ms", int(1e3 * CONNECTION_S)),
-            ("grpc.max_connection_age_grace_ms", int(1e3 * LAST_ANSWERS_S)),
-            ("grpc.so_reuseport", 0),  # two servers on one port would share its requests and not know
-        ],
+    options = (
+        ("grpc.max_receive_message_length", MAXIMUM_BYTES),
+        ("grpc.max_send_message_length", -1),
+        # a connection is renewed after a while, so that a slow sender does not hold its place for ever
+        ("grpc.max_connection_age_ms", int(1e3 * CONNECTION_S)),
+        ("grpc.max_connection_age_grace_ms", int(1e3 * LAST_ANSWERS_S)),
+        ("grpc.so_reuseport", 0),  # two servers on one port would share its requests and not know
     )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(model, queue, metrics), server
-    )
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(model), server)
+    # what is beyond the threads is refused by gRPC, with RESOURCE_EXHAUSTED and before the message is read
+    server = grpc.server(ThreadPoolExecutor(threads), options=options, maximum_concurrent_rpcs=threads)
+    service = Service(model, queue, metrics)
+    predictions.add_PredictionServiceServicer_to_server(service, server)
+    models.add_ModelServiceServicer_to_server(service, server)
     health_service = health.HealthServicer()
-    for service in ("", "tensorflow.serving.PredictionService"):
-        health_service.set(service, health_pb2.HealthCheckResponse.SERVING)
+    for name in ("", "tensorflow.serving.PredictionService"):
+        health_service.set(name, health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(health_service, server)
     return server
 
 
 @contextmanager
 def _answered(context: grpc.ServicerContext) -> Iterator[None]:
-    """Answer a failure with its code; the log, and not the client, gets the traceback of anything else."""
+    """Answer a failure with its code; the traceback of anything else goes to the log and not to the client."""
     try:
         yield
     except Failure as failure:
@@ -121,7 +99,7 @@ def _answered(context: grpc.ServicerContext) -> Iterator[None]:
         context.abort(grpc.StatusCode.INTERNAL, "Internal error")
 
 
-def _asked(spec: model_pb2.ModelSpec) -> tuple[str, int | None]:
+def _asked(spec: Any) -> tuple[str, int | None]:
     if not spec.name:
         raise invalid("Missing ModelSpec, or no name specified in it")
     if spec.version_label:

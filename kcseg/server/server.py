@@ -45,10 +45,8 @@ class Server:
             path: a run folder, or an exported model with its versions.
             name: what clients call the model.
             host: where to listen; the default can be reached from this machine alone.
-            port: for REST; 0 takes a free one.
-            grpc_port: for gRPC; 0 takes a free one.
-            running: requests that run at once.
-            waiting: requests that may wait besides; further ones are refused.
+            port, grpc_port: for REST and for gRPC; 0 takes a free one.
+            running, waiting: how many requests may run at once, and wait besides; further ones are refused.
             poll_s: how often to look for a new version.
 
         Raises:
@@ -65,9 +63,7 @@ class Server:
             try:
                 grpc_port = self._grpc.add_insecure_port(f"{shown}:{grpc_port}")
             except RuntimeError as error:
-                raise InputError(
-                    f"cannot listen on {shown}:{grpc_port}; choose another port with --grpc-port"
-                ) from error
+                raise InputError(f"cannot listen on {shown}:{grpc_port}; choose another gRPC port") from error
             self._model.load()  # after the ports, for it takes seconds
             self._socket.listen(1024)  # so that who comes before run() waits for it
             taken.pop_all()
@@ -127,5 +123,5 @@ def _bound(host: str, port: int) -> socket.socket:
         taken.bind((host, port))
     except OSError as error:
         taken.close()
-        raise InputError(f"cannot listen on {host}:{port} ({error}); choose another with --port") from error
+        raise InputError(f"cannot listen on {host}:{port} ({error}); choose another REST port") from error
     return taken

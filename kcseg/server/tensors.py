@@ -1,7 +1,6 @@
 """Arrays from and to TF Serving's JSON, in rows and in columns, and from its tensor messages."""
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -15,12 +14,8 @@ from kcseg.server.limits import check_json, check_shape
 Specs = Mapping[str, tf.TensorSpec]
 
 
-def read_json(body: bytes) -> dict[str, Any]:
-    """Read the body of a request: a JSON object.
-
-    Raises:
-        Failure: INVALID_ARGUMENT, it is none.
-    """
+def read_json(body: bytes | bytearray) -> dict[str, Any]:
+    """Return the JSON object that is the body of a request; a Failure where it is none, or too large."""
     check_json(body)
     try:
         value = json.loads(body)
@@ -35,10 +30,7 @@ def read_inputs(request: Mapping[str, Any], specs: Specs) -> dict[str, np.ndarra
     """Return the arrays of a request: `instances` has a list of images, `inputs` names whole tensors.
 
     Where the signature has one input, its name may be left out in both. The dtypes are those of the signature;
-    strings are base64 in `{"b64": ...}`, or plain text.
-
-    Raises:
-        Failure: INVALID_ARGUMENT.
+    strings are base64 in `{"b64": ...}`. What does not fit is a Failure.
     """
     if ("inputs" in request) == ("instances" in request):
         raise invalid("Missing 'inputs' or 'instances' key, or both given")
@@ -65,11 +57,7 @@ def write_outputs(outputs: Mapping[str, np.ndarray], *, as_rows: bool) -> dict[s
 
 
 def read_tensor(message: Any) -> np.ndarray:
-    """Return the array of a TensorProto; strings come as objects.
-
-    Raises:
-        Failure: INVALID_ARGUMENT, too large, or content that does not fit its shape and dtype.
-    """
+    """Return the array of a TensorProto, strings as objects; a Failure where it is too large, or not as it says."""
     if message.tensor_shape.unknown_rank:
         raise invalid("Expected a tensor with a shape")
     # one value may stand for a tensor of any size, so the shape is looked at first
@@ -95,10 +83,7 @@ def _columns(instances: Any, specs: Specs) -> dict[str, Any]:
     rows = [_named(instance, specs) for instance in instances]
     for number, row in enumerate(rows):
         if set(row) != set(rows[0]):
-            raise invalid(
-                f"Failed to process element: {number} of 'instances' list. "
-                f"Expected the inputs {', '.join(sorted(rows[0]))}, got {', '.join(sorted(row))}"
-            )
+            raise invalid(f"Expected the same inputs in all instances, got {sorted(row)} in number {number}")
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
@@ -122,20 +107,17 @@ def _array(value: Any, spec: tf.TensorSpec, name: str) -> np.ndarray:
 
 
 def _strings(value: Any, name: str) -> np.ndarray:
-    values = value if isinstance(value, list) else [value]
-    array = np.empty(len(values), object)
-    array[:] = [_string(one, name) for one in values]
-    return array if isinstance(value, list) else array.reshape(())
+    if isinstance(value, list):
+        return np.array([_string(one, name) for one in value], object)
+    return np.array(_string(value, name), object)
 
 
 def _string(value: Any, name: str) -> bytes:
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogatepass")
     if not _is_base64(value):
-        raise invalid(f'Expected {name} to be strings or {{"b64": ...}}, got {type(value).__name__}')
+        raise invalid(f'Expected {name} to be {{"b64": ...}}, got {type(value).__name__}')
     try:
         return base64.b64decode(value["b64"], validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise invalid(f"Unable to base64 decode {name}: {error}") from error
 
 

@@ -15,32 +15,22 @@ _REST_PATH, _GRPC_PATH = re.compile(f"(/v1/models/{_NAME})?/?"), re.compile(f"(/
 
 @dataclass(frozen=True)
 class Address:
-    """Where a served ensemble is.
+    """Where a served ensemble is."""
 
-    Attributes:
-        scheme: http, https, grpc or grpcs.
-        host: name or number, with the port where one was given.
-        name: the model's name on its server.
-        version: None means the newest.
-    """
-
-    scheme: str
-    host: str
-    name: str
-    version: int | None
+    scheme: str  # http, https, grpc or grpcs
+    host: str  # name or number, with the port where one was given
+    name: str  # of the model on its server
+    version: int | None  # None means the newest
 
     @property
     def is_grpc(self) -> bool:
         """Whether the server is asked by gRPC, and not by HTTP and JSON."""
         return self.scheme.startswith("grpc")
 
-    @property
-    def path(self) -> str:
-        """The model's name with its version, as both kinds of address end."""
-        return self.name + (f"/versions/{self.version}" if self.version is not None else "")
-
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.host}/{'' if self.is_grpc else 'v1/models/'}{self.path}"
+        models = "" if self.is_grpc else "v1/models/"
+        version = "" if self.version is None else f"/versions/{self.version}"
+        return f"{self.scheme}://{self.host}/{models}{self.name}{version}"
 
 
 def parse_address(text: str) -> Address:
@@ -51,17 +41,16 @@ def parse_address(text: str) -> Address:
     Raises:
         InputError: it is none.
     """
+    refused = InputError(f"{text} is no address of a served model; expected {_EXPECTED}")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise InputError(f"{text} is no address ({error}); expected {_EXPECTED}") from error
+        raise refused from error
     grpc = parts.scheme in ("grpc", "grpcs")
     match = (_GRPC_PATH if grpc else _REST_PATH).fullmatch(parts.path)
-    known = grpc or parts.scheme in ("http", "https")
+    known = parts.scheme in ("http", "https") or (grpc and port is not None)
     if not (known and match and parts.hostname) or parts.query or parts.fragment or "@" in parts.netloc:
-        raise InputError(f"{text} is no address of a served model; expected {_EXPECTED}")
-    if grpc and port is None:
-        raise InputError(f"{text} names no port; TF Serving's is 8500 for gRPC")
+        raise refused
     version = match["version"]
     return Address(parts.scheme, parts.netloc, match["name"] or "kcseg", int(version) if version else None)

@@ -1,4 +1,4 @@
-"""How far an ensemble of a lesser precision may be trusted: its masks against those of float32."""
+"""How well the masks of an ensemble in a lower precision agree with those in float32."""
 
 from pathlib import Path
 
@@ -16,10 +16,8 @@ def agreement(exact: EnsembleGraph, other: EnsembleGraph, images_hu: list[np.nda
     """Return the mean Dice between two ensembles' masks of images in HU, float32 (height, width) each."""
     scores = []
     for image in images_hu:
-        expected, found = (
-            tf.cast(ensemble.segment(image[np.newaxis])["mask"], tf.float32) for ensemble in (exact, other)
-        )
-        scores.append(float(dice(expected, found)[0]))
+        masks = [ensemble.segment(image[np.newaxis])["mask"] for ensemble in (exact, other)]
+        scores.append(dice(*(tf.cast(mask, tf.float32) for mask in masks))[0])
     return float(np.mean(scores))
 
 
@@ -29,14 +27,10 @@ def sample_images(challenge: Path, fingerprint: str, count: int) -> list[np.ndar
     Raises:
         InputError: the folder is not there, or its training batch does not have this fingerprint.
     """
-    if not is_folder(challenge):
+    batch = training_batch(challenge) if is_folder(challenge) else None
+    if batch is None or batch.fingerprint() != fingerprint:
         raise InputError(
-            f"a lesser precision is checked on training images, and there are none in {challenge}; "
-            "name the challenge folder of the training with --data"
-        )
-    batch = training_batch(challenge)
-    if batch.fingerprint() != fingerprint:
-        raise InputError(
-            f"{challenge} is not what these members were trained on; name that folder with --data"
+            f"{challenge} does not hold the images these members were trained on, on which a lower precision is "
+            "checked; name the challenge folder of the training"
         )
     return [batch.images[index] for index in evenly(len(batch), count)]

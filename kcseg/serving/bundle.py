@@ -1,4 +1,4 @@
-"""Weights to pass on: a folder of plain arrays, the settings their networks are built from, and hashes of all."""
+"""Packed weights: a folder of plain arrays, the settings their networks are built from, and hashes of all."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ CARD, CONFIG = "card.json", "config.json"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A folder of weights. Nothing in it is run: networks come from our code, arrays are checked before use."""
+    """A folder of packed weights. Nothing in it is run: our code builds the networks and checks the arrays."""
 
     folder: Path
     config: Config
@@ -36,19 +36,16 @@ class Bundle:
         Raises:
             InputError: the weights are missing, damaged, or of another network.
         """
-        name = _file_name(number)
-        content = _checked(self.folder, name, self.card)
-        refuse_too_small(self.folder / name, len(content), self.config.network)
+        path = self.folder / _file_name(number)
+        content = _checked(path, self.card)
+        refuse_too_small(path, len(content), self.config.network)
         network = build_unet(self.config.network, seed=0)
         try:
-            arrays = arrays_in(content)
-            _check_fit(arrays, network)
+            _fill(network, arrays_in(content))
         except ValueError as error:
             raise InputError(
-                f"{self.folder / name} holds no weights of this network ({reason_of(error)}); install them anew"
+                f"{path} holds no weights of this network ({reason_of(error)}); install them anew"
             ) from error
-        for variable in network.weights:
-            variable.assign(arrays[variable.path].astype(np.float32))
         return network
 
     def member_facts(self, number: int) -> dict[str, Any]:
@@ -67,19 +64,24 @@ def write_weights(folder: Path, trained: Trained, precision: str) -> dict[str, A
         folder: a folder of its own.
         trained: the members.
         precision: "float16" or "float32", of the convolutions' kernels. Biases and the statistics of the batch
-            normalisations, a hundredth of the numbers, stay float32: a variance may lie beyond float16.
+            normalisations, a hundredth of the numbers, stay float32: a variance may be too large for float16.
 
     Raises:
-        InputError: a weight beyond the precision.
+        InputError: a weight is too large for the precision.
     """
     write_json(folder / CONFIG, to_json(trained.config))
     for number in trained.config.member_numbers:
-        arrays = _rounded(trained.load_network(number), precision)
-        if not all(np.isfinite(array).all() for array in arrays.values()):
+        arrays = weights_by_path(trained.load_network(number))
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            rounded = {
+                path: array.astype(precision if array.ndim > 1 else np.float32)
+                for path, array in arrays.items()
+            }
+        if not all(np.isfinite(array).all() for array in rounded.values()):
             raise InputError(
                 f"weights of member {number} cannot be written as {precision}; pack them as float32"
             )
-        write(folder / _file_name(number), partial(np.savez, **arrays))  # type: ignore[arg-type]
+        write(folder / _file_name(number), partial(np.savez, **rounded))  # type: ignore[arg-type]
     hashes = {path.name: sha256(path) for path in sorted(folder.iterdir())}
     return {"format": FORMAT, "precision": precision, "files": hashes}
 
@@ -90,7 +92,7 @@ def is_bundle(folder: Path) -> bool:
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Open packed weights; each file is checked against its hash when it is read.
+    """Open packed weights; the hash of each file is checked when it is read.
 
     Raises:
         InputError: `card.json` or `config.json` is missing, damaged, or of another kind.
@@ -100,7 +102,7 @@ def load_bundle(folder: Path) -> Bundle:
         raise InputError(
             f"{folder / CARD} does not describe {FORMAT!r}; name a folder that 'kcseg pack' wrote, or update kcseg"
         )
-    _checked(folder, CONFIG, card)
+    _checked(folder / CONFIG, card)
     config = from_json(read_json(folder / CONFIG), str(folder / CONFIG))
     bundle = Bundle(folder, config, card)
     try:  # what an export will state
@@ -122,42 +124,32 @@ def shipped_weights() -> Path:
     for folder in (package / "checkpoints", package.parent / "checkpoints"):
         if is_bundle(folder):
             return folder
-    raise InputError("no weights came with this kcseg; train a run with kcseg-train and name it as the model")
+    raise InputError(
+        "no weights came with this kcseg; train a run with 'kcseg train' and name it as the model"
+    )
 
 
 def _file_name(number: int) -> str:
     return f"member-{number}.npz"
 
 
-def _rounded(network: keras.Model, precision: str) -> dict[str, np.ndarray]:
-    arrays = weights_by_path(network)
-    with np.errstate(
-        over="ignore"
-    ):  # what is beyond the precision becomes infinite, which the caller refuses
-        return {
-            path: array.astype(precision if array.ndim > 1 else np.float32) for path, array in arrays.items()
-        }
-
-
-def _checked(folder: Path, name: str, card: dict[str, Any]) -> bytes:
+def _checked(path: Path, card: dict[str, Any]) -> bytes:
     """Read a file whose hash is as the card states."""
-    try:
-        content = read_bytes(folder / name)
-    except InputError as error:
-        raise InputError(f"{error}; install the weights anew") from error
-    if sha256(content) != card["files"].get(name):
-        raise InputError(f"{folder / name} is not what {CARD} states; install the weights anew")
+    content = read_bytes(path) if is_file(path) else b""
+    if sha256(content) != card["files"].get(path.name):
+        raise InputError(f"{path} is missing or not what {CARD} states; install the weights anew")
     return content
 
 
-def _check_fit(arrays: dict[str, np.ndarray], network: keras.Model) -> None:
-    """Raise a ValueError that names the first array that is missing, foreign, or not as the network needs it."""
-    wanted = {variable.path: tuple(variable.shape) for variable in network.weights}
-    for path in sorted(wanted.keys() ^ arrays.keys()):
-        raise ValueError(f"{path} is {'missing' if path in wanted else 'not of it'}")
-    for path, shape in wanted.items():
-        array = arrays[path]
-        if array.shape != shape or str(array.dtype) not in PRECISIONS or not np.isfinite(array).all():
+def _fill(network: keras.Model, arrays: dict[str, np.ndarray]) -> None:
+    """Give a network its weights; a ValueError names what is missing, foreign, or not as the network needs it."""
+    variables = {variable.path: variable for variable in network.weights}
+    for path in sorted(variables.keys() ^ arrays.keys()):
+        raise ValueError(f"{path} is {'missing' if path in variables else 'not of it'}")
+    for path, variable in variables.items():
+        array, shape = arrays[path], tuple(variable.shape)
+        if array.shape != shape or array.dtype.name not in PRECISIONS or not np.isfinite(array).all():
             raise ValueError(
                 f"{path} should be finite numbers of shape {shape}, is {array.dtype} {array.shape}"
             )
+        variable.assign(array.astype(np.float32))

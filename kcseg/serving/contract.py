@@ -29,15 +29,12 @@ class Model(Protocol):
 
 
 def check_signatures(where: object, found: Mapping[str, Collection[str]], *wanted: str) -> None:
-    """Refuse a model that lacks a signature, or one of its outputs.
+    """Raise an InputError for a model that lacks a wanted signature, or one of its outputs.
 
     Args:
         where: the model's place, for the message.
         found: the names of the outputs by signature.
         wanted: the signatures.
-
-    Raises:
-        InputError: something is missing.
     """
     for signature in wanted:
         missing = sorted(set(OUTPUTS[signature]) - set(found.get(signature, ())))

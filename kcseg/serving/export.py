@@ -41,18 +41,12 @@ def export_model(
     data: Path | None = None,
     created: date | None = None,
 ) -> Path:
-    """Export a run folder, or packed weights, as `export_run` and `export_members` do.
-
-    Raises:
-        InputError: as theirs; packed weights without `out`.
-    """
+    """Export a run folder or packed weights, as `export_run` does; packed weights need `out`."""
     if not is_bundle(path):
         return export_run(load_run(path), settings, out=out, data=data, created=created)
     if out is None:
-        raise InputError(
-            f"{path} holds packed weights, which stay as they are; say where to export with --out"
-        )
-    return export_members(load_bundle(path), out, settings, data=data, created=created)
+        raise InputError(f"{path} holds packed weights, which are not added to; name a folder to export to")
+    return _write_version(load_bundle(path), out, settings, data, created)
 
 
 def export_run(
@@ -63,80 +57,43 @@ def export_run(
     data: Path | None = None,
     created: date | None = None,
 ) -> Path:
-    """Export a run whose members are all trained, by default to `export/kcseg/<version>` inside it.
-
-    Args:
-        run: the run.
-        settings: precision, HU offset of PNG, limits.
-        out: the folder of the versions.
-        data: the challenge folder the run was trained on; by default the one simulated inside the run.
-        created: the day to state in the manifest.
-
-    Raises:
-        InputError: members are missing, or as `export_members`.
-    """
-    refuse_unfinished(run)
-    return export_members(run, out or run.export_folder, settings, data=run.challenge(data), created=created)
-
-
-def export_members(
-    trained: Trained,
-    out: Path,
-    settings: ExportConfig = EXPORT,
-    *,
-    data: Path | None = None,
-    created: date | None = None,
-) -> Path:
-    """Write trained members to `out/<version>` and return that folder.
+    """Write the members of a run to `out/<version>` and return that folder.
 
     Versions count up, as TF Serving expects; an earlier one is never touched. Beside the model, `assets.extra/` holds
     `manifest.json` and TF Serving's warm-up requests.
 
     Args:
-        trained: a run or packed weights.
-        out: the folder of the versions.
+        run: a run whose members are all trained.
         settings: precision, HU offset of PNG, limits.
-        data: the challenge folder they were trained on, which a precision other than float32 is checked with.
+        out: the folder of the versions; by default `export/kcseg` inside the run.
+        data: the challenge folder of the training, by default the one simulated inside the run; a precision other
+            than float32 is checked on its images.
         created: the day to state in the manifest.
 
     Raises:
-        InputError: a member's weights are not what was written, or masks of the precision agree too little with those
-            of float32.
+        InputError: members are not trained, or their weights are damaged; masks of the precision agree too little with
+            those of float32.
     """
-    graph, agrees = _graph(trained, settings, data)
-    target = out / str(max(versions(out), default=0) + 1)
-    with atomic_folder(target) as temporary:
-        tf.saved_model.save(graph, str(temporary), signatures=graph.signatures)
-        write_warmup(temporary, MODEL_NAME)
-        facts = manifest(trained, graph, settings, agreement=agrees, created=created)
-        write_json(temporary / "assets.extra" / "manifest.json", facts)
-    return target
+    refuse_unfinished(run)
+    return _write_version(run, out or run.export_folder, settings, run.challenge(data), created)
 
 
 @contextmanager
 def exported(path: Path) -> Iterator[Path]:
-    """Yield a run folder or exported model as it is, and packed weights as an export in a temporary folder.
-
-    Raises:
-        InputError: as `export_members`.
-    """
+    """Yield a run folder or exported model as it is, and packed weights as an export in a temporary folder."""
     if not is_bundle(path):
         yield path
         return
     with TemporaryDirectory(prefix="kcseg-") as folder:
-        export_members(load_bundle(path), Path(folder))
+        export_model(path, Path(folder))
         yield Path(folder)
 
 
 def refuse_unfinished(run: Run) -> None:
-    """Refuse a run that lacks members.
-
-    Raises:
-        InputError: it does.
-    """
+    """Raise an InputError for a run whose members are not all trained."""
     if missing := run.missing_members():
         raise InputError(
-            f"{run.folder} lacks the members {', '.join(map(str, missing))}; run kcseg-train on it until it ends"
+            f"{run.folder} lacks the members {', '.join(map(str, missing))}; run 'kcseg train' on it until it ends"
         )
 
 
@@ -149,6 +106,19 @@ def versions(folder: Path) -> list[int]:
     )
 
 
+def _write_version(
+    trained: Trained, out: Path, settings: ExportConfig, data: Path | None, created: date | None
+) -> Path:
+    graph, agrees = _graph(trained, settings, data)
+    target = out / str(max(versions(out), default=0) + 1)
+    with atomic_folder(target) as temporary:
+        tf.saved_model.save(graph, str(temporary), signatures=graph.signatures)
+        write_warmup(temporary, MODEL_NAME)
+        facts = manifest(trained, graph, settings, agreement=agrees, created=created)
+        write_json(temporary / "assets.extra" / "manifest.json", facts)
+    return target
+
+
 def _graph(trained: Trained, settings: ExportConfig, data: Path | None) -> tuple[EnsembleGraph, float | None]:
     """Return the graph, and the mean Dice between its masks and those of float32, None where it is float32."""
     networks = [trained.load_network(number) for number in trained.config.member_numbers]
@@ -157,7 +127,7 @@ def _graph(trained: Trained, settings: ExportConfig, data: Path | None) -> tuple
         return graph, None
     if data is None:
         raise InputError(
-            f"{settings.precision} is checked on training images; name their challenge folder with --data"
+            f"{settings.precision} is checked on training images; name the challenge folder of the training"
         )
     exact = EnsembleGraph(networks, trained.config, replace(settings, precision="float32"))
     images = sample_images(data, trained.training_data()["sha256"], settings.sample_images)

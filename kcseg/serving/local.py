@@ -18,12 +18,7 @@ from kcseg.training.run import MODEL_NAME
 
 
 class LocalModel:
-    """A SavedModel that `kcseg export` wrote, in this process's memory.
-
-    Attributes:
-        definitions: what the file says of its signatures, a SignatureDef by name.
-        signatures: the functions by name.
-    """
+    """A SavedModel that `kcseg export` wrote, in memory: its `signatures`, and their `definitions` in the file."""
 
     def __init__(self, folder: Path):
         """Load one version.
@@ -44,11 +39,7 @@ class LocalModel:
         check_signatures(folder, self._outputs, *REQUIRED)
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return a signature's outputs for images in HU, float32 (batch, height, width).
-
-        Raises:
-            InputError: the export lacks the signature, its graph fails, or memory does not suffice.
-        """
+        """Answer as `Model` does; an InputError where the export lacks the signature, or its graph fails."""
         check_signatures(self._folder, self._outputs, signature)
         try:
             return _arrays(self.signatures[signature](image=tf.constant(images)))

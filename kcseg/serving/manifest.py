@@ -1,4 +1,4 @@
-"""What an exported ensemble is made of and how to ask it, for people and programs that have only the folder."""
+"""What an export says of itself: what it is made of, and how to ask it."""
 
 from datetime import date
 from typing import Any, Protocol
@@ -41,12 +41,7 @@ def manifest(
 ) -> dict[str, Any]:
     """Return what `assets.extra/manifest.json` says; the same for equal arguments and members.
 
-    Args:
-        trained: the members.
-        graph: the ensemble as it is written.
-        settings: what it was built with.
-        agreement: mean Dice between its masks and those of float32; None where it is float32 itself.
-        created: day of the export, where the caller wishes to state it.
+    `agreement` is the mean Dice between the masks of `graph` and those of float32, None where it is float32 itself.
     """
     return {
         "model": MODEL,
@@ -66,6 +61,6 @@ def manifest(
 
 
 def members_facts(trained: Trained) -> dict[str, dict[str, Any]]:
-    """Validation Dice, None of a member trained on all images, and SHA-256 of the weights, by member."""
+    """Return each member's `validation_dice` and `sha256`, as its `member_facts` say them."""
     facts = {f"member-{number}": trained.member_facts(number) for number in trained.config.member_numbers}
     return {name: {key: said[key] for key in ("validation_dice", "sha256")} for name, said in facts.items()}

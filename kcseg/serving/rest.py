@@ -8,26 +8,15 @@ from typing import Any
 
 import numpy as np
 import urllib3
+from urllib3 import exceptions
 
 from kcseg.errors import InputError, reason_of, shortened
 from kcseg.serving.address import Address
-from kcseg.serving.contract import (
-    ANSWER_BYTES,
-    OUTPUTS,
-    REQUIRED,
-    check_signatures,
-    too_large,
-    too_slow,
-)
+from kcseg.serving.contract import ANSWER_BYTES, OUTPUTS, REQUIRED, check_signatures, too_large, too_slow
 
-_PART_BYTES = 1 << 16
 # a server that is down, starting or busy, or hangs up, is asked five times, with these pauses in between
 _PAUSES_S = (0.2, 0.4, 0.8, 1.6)
-_NO_ANSWER = (
-    urllib3.exceptions.NewConnectionError,
-    urllib3.exceptions.ConnectTimeoutError,
-    urllib3.exceptions.ProtocolError,
-)
+_NO_ANSWER = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError, exceptions.ProtocolError)
 _OVERLOADED = (429, 503)
 
 
@@ -38,11 +27,7 @@ class RestModel:
     """
 
     def __init__(self, address: Address, timeout_s: float):
-        """Ask the server whether it serves an ensemble there.
-
-        Raises:
-            InputError: nobody answers, or not like TF Serving with a kcseg ensemble of that name and version.
-        """
+        """Ask the server whether it serves an ensemble there; an InputError where it does not."""
         self._address = address
         self._timeout_s = timeout_s
         self._pool = urllib3.PoolManager(
@@ -50,19 +35,13 @@ class RestModel:
         )
         try:
             signatures = self._request("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
-            self._outputs = {
-                name: list(signature.get("outputs", ())) for name, signature in signatures.items()
-            }
+            self._outputs = {name: list(found.get("outputs", ())) for name, found in signatures.items()}
+            check_signatures(address, self._outputs, *REQUIRED)
         except (KeyError, TypeError, AttributeError) as error:
             raise self._unlike_tf_serving() from error
-        check_signatures(address, self._outputs, *REQUIRED)
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return a signature's outputs for images in HU, float32 (batch, height, width).
-
-        Raises:
-            InputError: the served export lacks the signature; the server does not answer, or not like TF Serving.
-        """
+        """Ask as `Model` does; an InputError where the export lacks the signature, or the server fails."""
         check_signatures(self._address, self._outputs, signature)
         answer = self._request(
             "POST", ":predict", {"signature_name": signature, "inputs": {"image": images.tolist()}}
@@ -82,9 +61,9 @@ class RestModel:
     def _request(self, method: str, path: str, body: object = None) -> Any:
         try:
             status, content = self._patient_answer(method, path, body)
-        except urllib3.exceptions.ReadTimeoutError as error:
+        except exceptions.ReadTimeoutError as error:
             raise InputError(too_slow(self._address, self._timeout_s)) from error
-        except urllib3.exceptions.HTTPError as error:
+        except exceptions.HTTPError as error:
             raise InputError(
                 f"nobody answers at {self._address} ({reason_of(error)}); check the address, and that the server "
                 "runs"
@@ -122,7 +101,7 @@ class RestModel:
         )
         content, end = bytearray(), time.monotonic() + self._timeout_s
         with closing(response):
-            while part := response.read1(_PART_BYTES, decode_content=False):
+            while part := response.read1(1 << 16, decode_content=False):
                 content += part
                 if len(content) > ANSWER_BYTES:
                     raise InputError(too_large(self._address))

@@ -15,22 +15,10 @@ from google.protobuf.message import DecodeError
 
 from kcseg.errors import InputError, reason_of, shortened
 from kcseg.serving.address import Address
-from kcseg.serving.contract import (
-    ANSWER_BYTES,
-    OUTPUTS,
-    REQUIRED,
-    check_signatures,
-    too_large,
-    too_slow,
-)
+from kcseg.serving.contract import ANSWER_BYTES, OUTPUTS, REQUIRED, check_signatures, too_large, too_slow
 
 try:
-    from tensorflow_serving.apis import (
-        get_model_metadata_pb2,
-        model_pb2,
-        predict_pb2,
-        prediction_service_pb2_grpc,
-    )
+    from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 except ImportError as error:
     raise InputError(
         "asking over gRPC needs TF Serving's messages; pip install 'kcseg[serve]', or use an http address"
@@ -58,17 +46,11 @@ class RpcModel:
     """An ensemble behind `grpc://HOST:8500/NAME`."""
 
     def __init__(self, address: Address, timeout_s: float):
-        """Ask the server whether it serves an ensemble there.
-
-        Raises:
-            InputError: nobody answers, or not like TF Serving with a kcseg ensemble of that name and version.
-        """
+        """Ask the server whether it serves an ensemble there; an InputError where it does not."""
         self._address = address
         self._timeout_s = timeout_s
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(_channel(address))
-        request = get_model_metadata_pb2.GetModelMetadataRequest(
-            model_spec=self._model_spec(), metadata_field=["signature_def"]
-        )
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         answer = self._call(self._stub.GetModelMetadata, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         try:
@@ -81,13 +63,10 @@ class RpcModel:
         check_signatures(address, self._outputs, *REQUIRED)
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return a signature's outputs for images in HU, float32 (batch, height, width).
-
-        Raises:
-            InputError: the served export lacks the signature; the server does not answer, or not like TF Serving.
-        """
+        """Ask as `Model` does; an InputError where the export lacks the signature, or the server fails."""
         check_signatures(self._address, self._outputs, signature)
-        request = predict_pb2.PredictRequest(model_spec=self._model_spec(signature_name=signature))
+        request = predict_pb2.PredictRequest()
+        request.model_spec.signature_name = signature
         request.inputs["image"].CopyFrom(tf.make_tensor_proto(images))
         outputs = self._call(self._stub.Predict, request).outputs
         try:
@@ -97,13 +76,10 @@ class RpcModel:
                 f"{self._address} answers {signature} with unusable tensors ({reason_of(error)})"
             ) from error
 
-    def _model_spec(self, **fields: str) -> model_pb2.ModelSpec:
-        spec = model_pb2.ModelSpec(name=self._address.name, **fields)
+    def _call(self, method: Callable[..., Any], request: Any) -> Any:
+        request.model_spec.name = self._address.name
         if self._address.version is not None:
-            spec.version.value = self._address.version
-        return spec
-
-    def _call(self, method: Callable[..., Any], request: object) -> Any:
+            request.model_spec.version.value = self._address.version
         try:
             return method(request, timeout=self._timeout_s)
         except grpc.RpcError as error:

@@ -1,4 +1,4 @@
-"""The ensemble, ready to be asked: read from a folder, or reached at the address of a TF Serving server."""
+"""The ensemble, read from a folder or reached at the address of a TF Serving server."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ REQUEST_PIXELS = 1 << 20  # a request to a server: 28 crops of 192 x 192, about 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What the ensemble says of a stack of images; arrays are (batch, height, width).
+    """What the ensemble says of images; arrays are (batch, height, width).
 
     `mask` bool, True = cortex; `probability` float32, the median of the members; `disagreement` float32, their
     standard deviation.
@@ -27,7 +27,7 @@ class Segmentation:
 
 
 class Ensemble:
-    """Seven networks, their components and the median behind one call, wherever they run."""
+    """The members, their components and the median behind one call, wherever they run."""
 
     def __init__(self, model: Model, *, request_pixels: int | None = None):
         """Ask `model`, at most `request_pixels` at a time where given; a larger image goes alone."""
@@ -92,9 +92,9 @@ class Ensemble:
     def segment_each(
         self, images_hu: Iterable[np.ndarray], batch_size: int = IMAGES_TOGETHER
     ) -> Iterator[Segmentation]:
-        """Segment images (height, width) one after the other, in order; only a batch is held in memory.
+        """Segment images (height, width) in order; each result's arrays are (height, width).
 
-        Neighbours of one shape go through the networks together. Each result's arrays are (height, width).
+        Up to `batch_size` neighbours of one shape go through the networks together; only these are held in memory.
         """
         for _, same_shape in groupby(images_hu, key=np.shape):
             while images := list(islice(same_shape, batch_size)):
@@ -103,14 +103,12 @@ class Ensemble:
                     yield Segmentation(*parts)
 
     def soft_masks(self, images_hu: np.ndarray, *, components: bool = True) -> np.ndarray:
-        """Return each member's soft mask, float32 (batch, members, height, width).
+        """Return each member's soft mask of images as in `segment`, float32 (batch, members, height, width).
 
-        Args:
-            images_hu: as in `segment`.
-            components: keep only the largest component of each; without it, masks are as the networks made them.
+        With `components`, only the largest 2D component of each is kept; without, all that the networks found.
 
         Raises:
-            InputError: as `segment`; an export of release 0.1.0, asked without components.
+            InputError: as `segment`; an export of release 0.1.0, which cannot do without components.
         """
         return self._ask("members" if components else "raw_members", images_hu)["soft_masks"]
 

@@ -1,4 +1,4 @@
-"""Requests TF Serving sends to a new version before users reach it, so that none of them waits for the first answer."""
+"""Requests that TF Serving sends to a new version before users reach it, since the first answer takes long."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +11,7 @@ def write_warmup(export: Path, model_name: str) -> None:
     """Write `assets.extra/tf_serving_warmup_requests` into an exported version.
 
     Its records are TF Serving's PredictionLog messages. They are put together here, since the package that defines
-    them asks for a TensorFlow of its own, beside which others break.
+    them brings a TensorFlow of its own, which breaks others such as tensorflow-cpu.
     """
     path = export / "assets.extra" / "tf_serving_warmup_requests"
     path.parent.mkdir(exist_ok=True)
@@ -36,7 +36,8 @@ def _requests() -> Iterator[tuple[str, str, Any]]:
     # one value stands for all, so that the file stays small whatever the shape
     for shape in ((1, 192, 192), (8, 192, 192), (1, 512, 512)):
         yield "serving_default", "image", tf.make_tensor_proto(0, tf.float32, shape)
-    yield "members", "image", tf.make_tensor_proto(0, tf.float32, (1, 192, 192))
+    for signature in ("members", "raw_members"):
+        yield signature, "image", tf.make_tensor_proto(0, tf.float32, (1, 192, 192))
     yield "int16", "image", tf.make_tensor_proto(0, tf.int16, (1, 192, 192))
     picture = tf.io.encode_png(tf.zeros((192, 192, 1), tf.uint16))
     yield "png", "image_bytes", tf.make_tensor_proto([picture.numpy()])

@@ -14,7 +14,7 @@ def test_a_full_queue_refuses_and_an_emptied_one_does_not():
         with queue.place():
             pass
     for _ in range(5):
-        with pytest.raises(ZeroDivisionError), queue.place(), queue.turn():
+        with pytest.raises(ZeroDivisionError), queue.place(), queue.turn:
             raise ZeroDivisionError
     with queue.place(), queue.place():
         pass
@@ -24,7 +24,7 @@ def test_no_more_run_at_once_than_allowed():
     queue, running, most = Queue(running=2, waiting=8), [], []
 
     def work():
-        with queue.place(), queue.turn():
+        with queue.place(), queue.turn:
             running.append(1)
             most.append(len(running))
             threading.Event().wait(0.01)

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kcseg.errors import InputError
 from kcseg.server.failure import Failure
-from kcseg.server.limits import MAXIMUM_WARMUP
 from kcseg.server.servable import Servable
 from kcseg.serving.warmup import prediction_log
 
@@ -49,11 +47,9 @@ def test_a_version_answers_its_own_warm_up_or_none(version):
     ("records", "tail", "message"),
     [
         ([record(shape=(1 << 20, 1 << 20))], b"", "Expected at most .* pixels"),
-        ([record(name="more", shape=(1 << 20, 1 << 20))], b"", "Sent extra: {more}"),
-        ([record()] * (MAXIMUM_WARMUP + 1), b"", "at most 32 warm-up requests"),
+        ([record(name="more", shape=(1 << 20, 1 << 20))], b"", "got ..more"),
         ([b"\xff\xff"], b"", "holds no requests"),
-        ([record()], (1 << 62).to_bytes(8, "little"), "end within a record"),
-        ([record()], b"\0", "end within a record"),
+        ([record()], (1 << 62).to_bytes(8, "little") + bytes(4), "corrupted record"),
     ],
 )
 def test_warm_up_requests_that_ask_too_much_are_refused(version, records, tail, message):
@@ -66,5 +62,5 @@ def test_a_warm_up_that_is_no_file_is_refused(version):
     path = version / "assets.extra" / "tf_serving_warmup_requests"
     path.unlink()
     path.mkdir()
-    with pytest.raises(InputError, match="is not a file"):
+    with pytest.raises(Failure, match="directory"):
         Servable(1, version)

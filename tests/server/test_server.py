@@ -130,9 +130,9 @@ def test_ports_that_are_taken_are_named(exported, server):
     rest, rpc = (
         int(address.split("/")[2].split(":")[1]) for address in (server.rest_address, server.grpc_address)
     )
-    with pytest.raises(InputError, match=rf"127.0.0.1:{rest}.*--port"):
+    with pytest.raises(InputError, match=rf"127.0.0.1:{rest}.*another REST port"):
         Server(exported, port=rest, grpc_port=0)
-    with pytest.raises(InputError, match=rf"127.0.0.1:{rpc}.*--grpc-port"):
+    with pytest.raises(InputError, match=rf"127.0.0.1:{rpc}.*another gRPC port"):
         Server(exported, port=0, grpc_port=rpc)
     with pytest.raises(InputError, match=r"no.such.host"):
         Server(exported, host="no.such.host.invalid", port=0, grpc_port=0)

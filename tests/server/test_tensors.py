@@ -29,12 +29,11 @@ def test_base64_becomes_bytes_in_rows_and_columns(request_body):
     assert array.dtype == object and array.tolist() == [b"\x89PNG", b""]
 
 
-def test_one_string_without_a_list_is_a_scalar_and_plain_text_is_utf8():
+def test_one_string_without_a_list_is_a_scalar():
     assert read_inputs({"inputs": b64(b"x")}, FILES)["image_bytes"].shape == ()
-    assert read_inputs({"inputs": ["é"]}, FILES)["image_bytes"].tolist() == ["é".encode()]
 
 
-@pytest.mark.parametrize("value", [{"b64": "???"}, {"b64": "AAA"}, {"b64": "é"}, 5, None, ["x"]])
+@pytest.mark.parametrize("value", [{"b64": "???"}, {"b64": "AAA"}, {"b64": "é"}, 5, None, "x", ["x"]])
 def test_broken_base64_and_what_is_no_string_are_refused(value):
     with pytest.raises(Failure):
         read_inputs({"instances": [value]}, FILES)

@@ -37,6 +37,16 @@ def test_equals_the_members_components_and_median_taken_one_by_one(trained_run, 
     assert found.mask.dtype == bool and found.probability.dtype == np.float32
 
 
+@pytest.mark.parametrize("source", ["export", "weights"])
+def test_the_largest_components_of_raw_masks_are_the_members_masks(trained_run, packed, images, source):
+    ensemble = Ensemble.load(trained_run.folder if source == "export" else packed)
+    raw, expected = ensemble.soft_masks(images, components=False), ensemble.soft_masks(images)
+    assert raw.shape == (3, 3, 37, 50) and raw.dtype == np.float32
+    found = keep_largest_component(raw.reshape(9, 37, 50), threshold=0.5, neighbours=8)
+    np.testing.assert_array_equal(found.numpy().reshape(raw.shape), expected)
+    assert (raw[expected == 0] > 0.5).any()  # something was taken away
+
+
 def test_signatures_keep_their_names_and_dtypes(trained_run):
     model = tf.saved_model.load(str(trained_run.folder / "export" / "kcseg" / "1"))
     outputs = model.signatures["serving_default"].structured_outputs
@@ -45,8 +55,10 @@ def test_signatures_keep_their_names_and_dtypes(trained_run):
         "probability": tf.float32,
         "disagreement": tf.float32,
     }
-    assert set(model.signatures) == {"serving_default", "int16", "png", "members"}
-    assert set(model.signatures["members"].structured_outputs) == {"soft_masks"}
+    assert set(model.signatures) == {"serving_default", "int16", "png", "members", "raw_members"}
+    for name in ("members", "raw_members"):
+        (output,) = model.signatures[name].structured_outputs.items()
+        assert output == ("soft_masks", tf.TensorSpec((None, 3, None, None), tf.float32, "soft_masks"))
 
 
 def test_images_one_by_one_equal_images_in_batches(trained_run, images):
@@ -115,12 +127,12 @@ def test_bfloat16_that_agrees_too_little_is_refused_and_leaves_nothing(
 
 
 def test_bfloat16_needs_the_images_of_the_run(challenge_run, tmp_path, ring_challenge):
-    with pytest.raises(InputError, match="--data"):
+    with pytest.raises(InputError, match="name the challenge folder of the training"):
         export_run(challenge_run, ExportConfig(precision="bfloat16"))
     shutil.copytree(ring_challenge, tmp_path / "other")
     for kind in ("images", "masks"):
         (tmp_path / "other" / "train-1" / kind / "0003.npy").unlink()
-    with pytest.raises(InputError, match=r"other is not what these members were trained on"):
+    with pytest.raises(InputError, match=r"other does not hold the images these members were trained on"):
         export_run(challenge_run, ExportConfig(precision="bfloat16"), data=tmp_path / "other")
 
 

@@ -26,6 +26,7 @@ def test_the_manifest_says_what_the_export_is_made_of(trained_run):
         "int16": {"inputs": {"image": "int16"}, "outputs": segmented},
         "png": {"inputs": {"image_bytes": "string"}, "outputs": segmented},
         "members": {"inputs": {"image": "float32"}, "outputs": {"soft_masks": "float32"}},
+        "raw_members": {"inputs": {"image": "float32"}, "outputs": {"soft_masks": "float32"}},
     }
 
 

@@ -5,14 +5,30 @@ import sys
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from kcseg.config import EXPORT
 from kcseg.errors import InputError
-from kcseg.serving.runner import Ensemble, check_signatures
+from kcseg.server.server import Server
+from kcseg.serving.contract import REQUIRED, check_signatures
+from kcseg.serving.graph import EnsembleGraph
+from kcseg.serving.runner import Ensemble
 
 
 @pytest.fixture(scope="module")
 def local(exported):
     return Ensemble.load(exported)
+
+
+@pytest.fixture(scope="module")
+def old(trained_run, tmp_path_factory):
+    """An export as release 0.1.0 wrote it, which has no soft masks without components."""
+    networks = [trained_run.load_network(number) for number in trained_run.config.member_numbers]
+    graph = EnsembleGraph(networks, trained_run.config, EXPORT)
+    folder = tmp_path_factory.mktemp("old")
+    signatures = {name: graph.signatures[name] for name in ("serving_default", "int16", "png", "members")}
+    tf.saved_model.save(graph, str(folder / "1"), signatures=signatures)
+    return folder
 
 
 @pytest.fixture(params=["rest", "grpc"])
@@ -33,6 +49,20 @@ def test_a_server_answers_every_bit_of_what_the_folder_does(local, address, shap
     remote = Ensemble.connect(address)
     same(local.segment(images), remote.segment(images))
     np.testing.assert_array_equal(local.soft_masks(images), remote.soft_masks(images))
+    raw = remote.soft_masks(images, components=False)
+    np.testing.assert_array_equal(local.soft_masks(images, components=False), raw)
+    assert raw.shape == (shape[0], 3, *shape[1:]) and raw.dtype == np.float32
+
+
+def test_an_old_export_answers_all_but_raw_masks(local, old):
+    images = np.random.default_rng(1).uniform(-1000, 400, (2, 37, 51)).astype(np.float32)
+    with Server(old, port=0, grpc_port=0).in_background() as server:
+        addresses = server.rest_address, server.grpc_address
+        for ensemble in (Ensemble.load(old), *map(Ensemble.connect, addresses)):
+            same(local.segment(images), ensemble.segment(images))
+            np.testing.assert_array_equal(local.soft_masks(images), ensemble.soft_masks(images))
+            with pytest.raises(InputError, match=r"lacks soft_masks .*'raw_members'; export it anew"):
+                ensemble.soft_masks(images, components=False)
 
 
 def test_values_no_scanner_writes_get_the_same_answer(local, address):
@@ -85,11 +115,12 @@ def test_an_answer_of_another_shape_is_refused():
 
 
 def test_a_model_without_our_signatures_is_named_with_what_it_lacks():
-    check_signatures(
-        "here", {"serving_default": {"mask", "probability", "disagreement"}, "members": {"soft_masks"}}
-    )
-    with pytest.raises(InputError, match=r"here .*'members' lacks soft_masks"):
-        check_signatures("here", {"serving_default": ["mask", "probability", "disagreement"]})
+    found = {"serving_default": {"mask", "probability", "disagreement"}, "members": {"soft_masks"}}
+    check_signatures("here", found, *REQUIRED)
+    with pytest.raises(InputError, match=r"at here lacks soft_masks of the signature 'members'"):
+        check_signatures("here", found | {"members": {"masks"}}, *REQUIRED)
+    with pytest.raises(InputError, match=r"at here lacks soft_masks .*'raw_members'; export it anew"):
+        check_signatures("here", found, "raw_members")
 
 
 def test_asking_over_rest_needs_no_tensorflow_and_no_grpc(server):
@@ -129,8 +160,9 @@ def test_soft_masks_have_a_place_for_members_and_nothing_else_has(shape):
         return {"soft_masks": share[:, 0], "mask": share, "probability": images, "disagreement": images}
 
     image = np.zeros((1, 10, 10), np.float32)
-    with pytest.raises(InputError, match="soft_masks of shape"):
-        Ensemble(model).soft_masks(image)
+    for components in (True, False):
+        with pytest.raises(InputError, match="soft_masks of shape"):
+            Ensemble(model).soft_masks(image, components=components)
     if len(shape) > 3:
         with pytest.raises(InputError, match="mask of shape"):
             Ensemble(model).segment(image)

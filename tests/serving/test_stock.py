@@ -1,7 +1,7 @@
-import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -132,21 +132,36 @@ def test_convolutions_that_would_end_the_process_are_refused(exported, tmp_path,
     assert f"{key} of [1, 2147483647, 1, 1]" in edited(exported, tmp_path, stride)
 
 
-def test_variables_are_read_as_files_of_the_size_their_index_says(exported, tmp_path):
+def test_a_function_that_restores_cannot_be_called_by_another(exported, tmp_path):
+    def call(saved):
+        functions = saved.meta_graphs[0].graph_def.library.function
+        restoring = next(f for f in functions if any(node.op == "RestoreV2" for node in f.node_def))
+        node = next(f for f in functions if f is not restoring).node_def.add(name="a", op="PartitionedCall")
+        node.attr["f"].func.name = restoring.signature.name
+
+    assert "'RestoreV2'" in edited(exported, tmp_path, call)
+
+
+def test_a_function_is_not_hidden_by_another_of_its_name(exported, tmp_path):
+    def shadow(saved):
+        functions = saved.meta_graphs[0].graph_def.library.function
+        functions.add().CopyFrom(functions[0])
+        functions[0].node_def.add(name="a", op="WriteFile")
+
+    assert "'WriteFile'" in edited(exported, tmp_path, shadow)
+
+
+@pytest.mark.parametrize("damage", ["index is missing", "index is no index", "values are missing"])
+def test_variables_that_cannot_be_read_are_said_of_the_model(exported, tmp_path, damage):
     shutil.copytree(exported / "1", tmp_path / "1")
-    variables = tmp_path / "1" / "variables" / "variables.data-00000-of-00001"
-    variables.write_bytes(variables.read_bytes()[:100])
-    with pytest.raises(InputError, match="the file of its variables ends before"):
-        check(tmp_path / "1")
-    variables.unlink()
-    os.mkfifo(variables)  # which would be waited for
-    with pytest.raises(InputError, match="is not a file"):
-        check(tmp_path / "1")
-    (tmp_path / "1" / "variables" / "variables.index").write_bytes(b"no index")
-    variables.unlink()
-    variables.write_bytes(b"")
-    with pytest.raises(InputError, match="cannot be loaded"):
-        check(tmp_path / "1")
+    index = tmp_path / "1" / "variables" / "variables.index"
+    if damage == "index is no index":
+        index.write_bytes(b"no index")
+    else:
+        (index if "index" in damage else index.with_name("variables.data-00000-of-00001")).unlink()
+    with pytest.raises(InputError, match="1 cannot be loaded as a kcseg ensemble") as caught:
+        LocalModel(tmp_path / "1")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 600
 
 
 def test_a_full_temporary_folder_is_not_the_models_fault(exported, monkeypatch):
@@ -158,16 +173,23 @@ def test_a_full_temporary_folder_is_not_the_models_fault(exported, monkeypatch):
         check(exported / "1")
 
 
-def test_what_was_checked_is_what_is_loaded(exported, tmp_path, monkeypatch):
+def test_the_graph_that_was_checked_is_loaded_and_values_are_not_copied(exported, tmp_path, monkeypatch):
     shutil.copytree(exported / "1", tmp_path / "1")
     load, loaded = tf.saved_model.load, []
 
     def load_after_a_change(path):
         loaded.append(Path(path))
+        assert (loaded[0] / "variables").resolve() == tmp_path / "1" / "variables"
         (tmp_path / "1" / "saved_model.pb").write_bytes(b"")
         return load(path)
 
     monkeypatch.setattr(tf.saved_model, "load", load_after_a_change)
     model = LocalModel(tmp_path / "1")
     assert set(OUTPUTS) <= set(model.signatures) and set(OUTPUTS) <= set(model.definitions)
-    assert not loaded[0].exists()
+    assert not loaded[0].exists() and (tmp_path / "1" / "variables" / "variables.index").exists()
+
+
+def test_a_relative_folder_is_loaded(exported, monkeypatch):
+    monkeypatch.chdir(exported)
+    image = np.zeros((1, 20, 20), np.float32)
+    assert LocalModel(Path("1"))("serving_default", image)["mask"].shape == image.shape

@@ -88,7 +88,7 @@ class Servable:
         return signature({name: read_tensor(tensor) for name, tensor in request.inputs.items()}, wanted)
 
     def warm_up(self, path: Path) -> None:
-        """Answer a blank image, and the requests in the TFRecord file of TF Serving's, where there is one."""
+        """Answer a blank image, and the requests in `path`, a TFRecord file of PredictionLogs, where there is one."""
         self.signature(DEFAULT_SIGNATURE)({"image": _BLANK}, ["mask"])
         if not path.exists():
             return

@@ -35,8 +35,8 @@ from .serving.export import export_run as export_run
 from .serving.runner import Ensemble as Ensemble
 from .serving.runner import Segmentation as Segmentation
 from .study.challenge import run_challenge as run_challenge
-from .study.scores import evaluate as evaluate
 from .study.scores import dice as dice
+from .study.scores import evaluate as evaluate
 from .training.fit import read_history as read_history
 from .training.members import train_members as train_members
 from .training.run import load_run as load_run

@@ -88,6 +88,13 @@ def test_broken_json_is_named(tmp_path, content):
         read_json(tmp_path / "a.json")
 
 
+def test_the_mark_that_some_editors_put_first_is_no_part_of_the_text(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"\xef\xbb\xbf" + b'{"a": 1}')
+    assert read_json(tmp_path / "a.json") == {"a": 1}
+    (tmp_path / "a.csv").write_bytes(b"\xef\xbb\xbfname,value\r\nb,2\r\n")
+    assert read_csv(tmp_path / "a.csv") == [{"name": "b", "value": "2"}]
+
+
 def test_json_that_is_no_file_too_large_or_of_endless_numbers_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe.json")  # which would be waited for
     with pytest.raises(InputError, match="is not a file"):

@@ -13,6 +13,7 @@ from kcseg.image.doubts import Case, mask_doubts, measure_case, measure_outline,
 from kcseg.image.formats import read_image, read_mask, suffix
 from kcseg.image.image import Image, Mask, Spacing
 from kcseg.image.listing import Listing, pairing_faults, scan_images, scan_masks
+from kcseg.image.png import stated_hu_offset
 
 T = TypeVar("T")
 
@@ -72,7 +73,7 @@ def check_folder(folder: Path) -> FolderReport:
             faults.append(f"batch {name} has no masks; training needs one per image")
     return FolderReport(
         batches=tuple(_describe(name, cases) for name, cases in batches.items()),
-        faults=tuple(faults),
+        faults=tuple(dict.fromkeys(faults)),  # an unsound batch.json is met with every PNG
         warnings=(
             *(
                 f"{case.path}: {doubt}"
@@ -90,6 +91,7 @@ def _read_cases(folder: Path, faults: list[str]) -> list[Case]:
     """Return the cases of a batch that can be read; what is wrong with it is appended to `faults`."""
     images = _taken(scan_images(folder / "images"), faults)
     masks, truth = (_partners(folder, kind, images, faults) for kind in ("masks", "truth"))
+    _noted(faults, stated_hu_offset, folder)
     cases = []
     for name, path in images.items():
         image = _noted(faults, read_image, path)

@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 from pydicom import uid
 from pydicom.filereader import read_dataset
-from pydicom.pixels import get_decoder
+from pydicom.pixels import get_decoder, pixel_array
 
 from kcseg.errors import InputError
 from kcseg.image.grid import Grid
@@ -106,8 +106,11 @@ def _check_kind(path: Path, dataset: pydicom.Dataset) -> None:
     if kind and kind not in _KINDS:
         got = kind.name if kind.keyword else "another kind of object"
         raise InputError(f"expected a CT image in {path}, got {got}; choose the original CT series")
-    if dataset.get("Modality") != "CT":
-        raise InputError(f"expected a CT slice in {path}, got another Modality; choose a CT series")
+    if (modality := str(dataset.get("Modality"))) != "CT":
+        got = (
+            f"modality {modality}" if len(modality) == 2 else "another modality"
+        )  # longer ones may hold a name
+        raise InputError(f"expected a CT slice in {path}, got {got}; choose a CT series")
     if "LOCALIZER" in f"{dataset.get('ImageType')} {dataset.get('FrameType')}".upper():
         raise InputError(f"{path} is a scout (ImageType LOCALIZER), which is no slice; leave it out")
     frames = _numbers(path, dataset, "NumberOfFrames", otherwise=1.0)[0]
@@ -116,7 +119,8 @@ def _check_kind(path: Path, dataset: pydicom.Dataset) -> None:
     unit = str(dataset.get("RescaleType") or "HU").strip().upper()
     if unit != "HU" and not unit.startswith("HOUN"):  # some write Hounsfield out
         raise InputError(
-            f"expected HU in {path}, but its RescaleType names another unit; choose the original CT series"
+            f"expected HU in {path}, but its RescaleType names another unit; choose the original CT series, "
+            "or correct the element where it is wrong"
         )
 
 
@@ -182,8 +186,10 @@ def _pixels(path: Path, dataset: pydicom.Dataset) -> np.ndarray:
             raise InputError(
                 f"{path} is truncated: PixelData is shorter than Rows and Columns say; copy it again"
             )
+    # GDCM ends the process over some damaged bytes, where others raise: only for what no other unpacks
+    plugin = min(decoder.available_plugins, key="gdcm".__eq__, default="")
     try:
-        return dataset.pixel_array
+        return pixel_array(dataset, decoding_plugin=plugin)
     except Exception as error:  # whatever a decoder raises on damaged bytes
         raise InputError(
             f"cannot decode the PixelData of {path} ({name}); copy it again, or {mend}"

@@ -69,6 +69,6 @@ def check_place(path: Path, grid: Grid) -> None:
     least = math.cos(math.radians(MAXIMUM_TILT_DEGREES))
     if min(abs(directions[0, across]), abs(directions[2, up])) < least:
         raise InputError(
-            f"expected a coronal slice, upright, in {path}, got axes more than {MAXIMUM_TILT_DEGREES:g} degrees off; "
+            f"expected a coronal slice in {path}, got axes more than {MAXIMUM_TILT_DEGREES:g} degrees off; "
             "reformat the series as coronal"
         )

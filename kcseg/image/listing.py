@@ -110,10 +110,8 @@ def _scan(paths: tuple[Path, ...], inner: str, accepts: Callable[[Path], bool], 
     for place in map(Path, paths):
         before = len(files) + len(faults)
         inside = [place] if is_file(place) else entries(place / inner if is_folder(place / inner) else place)
-        for path in inside:
+        for path in (one for one in inside if not is_folder(one)):
             name = identifier(path)
-            if is_folder(path):
-                continue
             if path.name.startswith(".") or path.name.casefold() in _SYSTEM:
                 passed[path.name] = None
             elif fault := name_fault(path):
@@ -124,7 +122,7 @@ def _scan(paths: tuple[Path, ...], inner: str, accepts: Callable[[Path], bool], 
                 faults.append(f"expected one file with id '{name}', got {files[name]} and {path}; remove one")
             else:
                 files[name] = path
-        if len(files) + len(faults) == before:
+        if len(files) + len(faults) == before and not (is_file(place) and len(paths) > 1):
             faults.append(f"expected {expected} in {place}, found none; put it there")
     return Listing(dict(sorted(files.items())), tuple(faults), tuple(passed))
 

@@ -122,7 +122,8 @@ class Kidney:
         shape = solid.shape
         # lobes raise the capsule by no more than this
         places = np.flatnonzero(solid > -1 - 0.4 * self.lobulation_mm)
-        point = tuple(x.take(places) for x in point)
+        height, across, depth = (x.take(places) for x in point)
+        point = height, across, depth
         cone, between = self._pyramids(point)
         solid = solid.take(places) + self._lobes(between)
         cortex, columns, edge = (self._waves(waves, planes).take(places) for waves in self.waves[1:])

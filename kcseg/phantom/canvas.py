@@ -30,7 +30,9 @@ class Canvas:
         rows, columns = (np.arange(size, dtype=np.float64) for size in crop_hu.shape)
         self.rows, self.columns = rows[window[0], None], columns[None, window[1]]
 
-    def around(self, points: Sequence[Sequence[float]] | np.ndarray, reach_px: float) -> "Canvas":
+    def around(
+        self, points: Sequence[Sequence[float]] | Sequence[np.ndarray] | np.ndarray, reach_px: float
+    ) -> "Canvas":
         """Return the part that holds all pixels within `reach_px` of points (row, column)."""
         return Canvas(self._crop_hu, self.contrast, self.random, window_around(points, reach_px))
 
@@ -71,7 +73,9 @@ class Canvas:
         across = row * np.sin(tilt) + column * np.cos(tilt)
         return inside_ellipsoid((along, across), half_axes)
 
-    def line(self, start: tuple[float, float], end: tuple[float, float], radius: float) -> np.ndarray:
+    def line(
+        self, start: Sequence[float] | np.ndarray, end: Sequence[float] | np.ndarray, radius: float
+    ) -> np.ndarray:
         """Return mm inside a thick line with round ends."""
         row, column = self.rows - start[0], self.columns - start[1]
         down, right = end[0] - start[0], end[1] - start[1]

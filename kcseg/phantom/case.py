@@ -81,10 +81,11 @@ def draw_case(random: np.random.Generator) -> Case:
         "noise_hu": round(scanner.noise_hu, 1),
     }
     image, truth = scan(section.hu, scanner, random), _without_specks(section.cortex)
-    pictures = (image, truth, section.medulla, section.vessels, section.kidney)
+    pictures = [image, truth, section.medulla, section.vessels, section.kidney]
     if not right:
-        pictures = tuple(np.ascontiguousarray(picture[:, ::-1]) for picture in pictures)
-    return Case(*pictures, facts)
+        pictures = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
+    image, truth, medulla, vessels, within = pictures
+    return Case(image, truth, medulla, vessels, within, facts)
 
 
 def _depth(kidney: Kidney, off_centre: bool, random: np.random.Generator) -> float:

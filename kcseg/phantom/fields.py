@@ -31,7 +31,9 @@ def smooth_curve(random: np.random.Generator, size: int, scale_px: float) -> np.
     return smooth_field(random, (size, 1), scale_px)
 
 
-def window_around(points: Sequence[Sequence[float]] | np.ndarray, reach_px: float) -> Window:
+def window_around(
+    points: Sequence[Sequence[float]] | Sequence[np.ndarray] | np.ndarray, reach_px: float
+) -> Window:
     """Return the rows and columns of all pixels within `reach_px` of points (row, column)."""
     first, last = np.min(points, axis=0) - reach_px, np.max(points, axis=0) + reach_px
     sides = np.maximum(np.stack([np.floor(first), np.ceil(last) + 1], axis=1), 0)

@@ -64,18 +64,19 @@ def render(
         slab_mm: thickness of the slab.
         surroundings_hu: (height, width), what is seen around the organ.
     """
-    kidney = tuple(_span((solid_mm > -8).any(axis=axis)) for axis in (1, 0))
+    seen = solid_mm > -8
+    kidney = _span(np.any(seen, axis=1)), _span(np.any(seen, axis=0))
     # above and below, and as far as the midline, its vessels are seen
-    window = _span((solid_mm > -15).any(axis=1)), slice(kidney[1].start, None)
+    window = _span(np.any(solid_mm > -15, axis=1)), slice(kidney[1].start, None)
     count = 3 if slab_mm < 2.5 else 5
     depths_mm = grid.depths_mm + slab_mm * ((np.arange(count) + 0.5) / count - 0.5)
     planes = Planes(_finer(grid.rows_mm[window[0]]), _finer(grid.columns_mm[window[1]]), depths_mm)
     background = np.repeat(np.repeat(surroundings_hu[window], SAMPLES_PER_PX, axis=0), SAMPLES_PER_PX, axis=1)
-    part = tuple(
+    rows, columns = (
         slice(SAMPLES_PER_PX * (inner.start - outer.start), SAMPLES_PER_PX * (inner.stop - outer.start))
         for inner, outer in zip(kidney, window, strict=True)
     )
-    painting = _Painting(organ, planes, background, part)
+    painting = _Painting(organ, planes, background, (rows, columns))
     hu = surroundings_hu.copy()
     hu[window] = _per_pixel(painting.hu.mean(axis=0))
     masks = np.zeros((4, *solid_mm.shape), dtype=bool)
@@ -168,5 +169,6 @@ def _finer(axis_mm: np.ndarray) -> np.ndarray:
 
 def _per_pixel(samples: np.ndarray) -> np.ndarray:
     """Return the mean over the samples of each pixel."""
-    rows = sum(samples[step::SAMPLES_PER_PX] for step in range(SAMPLES_PER_PX))
-    return sum(rows[:, step::SAMPLES_PER_PX] for step in range(SAMPLES_PER_PX)) / SAMPLES_PER_PX**2
+    rows = np.add.reduce([samples[step::SAMPLES_PER_PX] for step in range(SAMPLES_PER_PX)])
+    columns = np.add.reduce([rows[:, step::SAMPLES_PER_PX] for step in range(SAMPLES_PER_PX)])
+    return columns / SAMPLES_PER_PX**2

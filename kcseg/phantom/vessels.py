@@ -37,7 +37,7 @@ class Tubes:
             for place, axis in ((2, planes.depths_mm), (0, planes.rows_mm), (1, planes.columns_mm))
         ]
         windows = np.stack(sides, axis=1)
-        for index in np.flatnonzero((windows[..., 0] < windows[..., 1]).all(axis=1)):
+        for index in np.flatnonzero((windows[..., 0] < windows[..., 1]).all(axis=1)).tolist():
             depths, rows, columns = (slice(*side) for side in windows[index].tolist())
             window = (depths, rows, columns)
             yield self.contents[index], window, self._depth(index, planes[window])

@@ -1,6 +1,8 @@
 from pathlib import Path
 
+import nibabel
 import numpy as np
+import PIL.Image
 import pytest
 from click.testing import CliRunner
 
@@ -66,6 +68,29 @@ def test_all_faults_are_found_and_not_only_the_first(challenge):
     assert report.batches[1].images == 3 and report.batches[1].masks == 1
 
 
+def test_an_unsound_offset_is_named_once_for_all_images(challenge):
+    for number in (1, 2):
+        hu = np.load(challenge / "test" / "images" / f"{number:04}.npy")
+        (challenge / "test" / "images" / f"{number:04}.npy").unlink()
+        stored = PIL.Image.fromarray((hu + 1024).astype(np.uint16))
+        stored.save(challenge / "test" / "images" / f"{number:04}.png")
+    (challenge / "test" / "batch.json").write_text('{"hu_offset": -1024}')
+    assert check_folder(challenge).faults == ()
+    (challenge / "test" / "batch.json").write_text('{"hu_offset": "-1024"}')
+    (fault,) = check_folder(challenge).faults
+    assert "whole number as hu_offset" in fault
+
+
+def test_what_the_reader_noted_is_told(challenge):
+    hu = np.load(challenge / "test" / "images" / "0000.npy")
+    volume = nibabel.Nifti1Image(hu.T[::-1, np.newaxis, ::-1], np.eye(4))
+    volume.set_qform(np.diag([-1.0, 1, 1, 1]), 1)
+    (challenge / "test" / "images" / "0000.npy").unlink()
+    nibabel.save(volume, challenge / "test" / "images" / "0000.nii")
+    (warning,) = check_folder(challenge).warnings
+    assert "0000.nii: qform and sform differ in side" in warning
+
+
 def test_mask_of_an_unreadable_image_is_still_looked_at(challenge):
     (challenge / "test" / "images" / "0000.npy").write_bytes(b"broken")
     save(challenge / "test", "masks", "0000", np.full((96, 96), 7))
@@ -83,8 +108,8 @@ def test_training_needs_masks_and_a_test_does_not(challenge):
 @pytest.mark.parametrize(
     "change, words",
     [
-        (lambda hu, mask: ((hu + 150) / 350, mask), "0 to 1 and not like HU"),
-        (lambda hu, mask: ((hu + 150) // 2, mask), "0 to 255 and not like HU"),
+        (lambda hu, mask: ((hu + 150) / 350, mask), "scaled, not HU"),
+        (lambda hu, mask: ((hu + 150) // 2, mask), "a picture, not HU"),
         (lambda hu, mask: (hu + 1024, mask), "neither fat nor air"),
         (lambda hu, mask: (hu, mask & False), "is empty"),
         (lambda hu, mask: (hu, mask & (np.indices(mask.shape)[0] < 28)), "far from the batch's median"),

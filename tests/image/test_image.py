@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from kcseg.image.grid import Grid
 from kcseg.image.image import Image, Mask, resample, resample_mask, same_spacing, to_shape
 
 
@@ -13,15 +14,15 @@ def drawn_disk(shape: tuple[int, int], spacing_mm: tuple[float, float]) -> np.nd
 def test_image_at_1_mm_or_without_spacing_stays_as_it_is():
     hu = np.random.default_rng(0).normal(size=(20, 30)).astype(np.float32)
     for spacing in (None, (1.0, 1.0)):
-        found = resample(Image(hu, spacing))
-        assert found.hu is hu and found.spacing_mm == (1.0, 1.0)
+        found = resample(Image(hu, Grid(spacing), ("noted",)))
+        assert found.hu is hu and found.spacing_mm == (1.0, 1.0) and found.notes == ("noted",)
 
 
 @pytest.mark.parametrize("spacing_mm", [(0.5, 0.5), (0.8, 0.8), (2.0, 1.6)])
 def test_shapes_keep_their_place_and_size_in_mm(spacing_mm):
     shape = tuple(round(80 / step) for step in spacing_mm)
     drawn = drawn_disk(shape, spacing_mm)
-    found = resample_mask(Mask(drawn, spacing_mm))
+    found = resample_mask(Mask(drawn, Grid(spacing_mm)))
     wanted = drawn_disk((80, 80), (1.0, 1.0))
     assert found.pixels.shape == (80, 80) and found.pixels.dtype == bool
     assert found.spacing_mm == pytest.approx((1.0, 1.0))
@@ -29,14 +30,14 @@ def test_shapes_keep_their_place_and_size_in_mm(spacing_mm):
 
 
 def test_image_and_mask_get_the_same_grid():
-    image = resample(Image(np.eye(67, 91, dtype=np.float32), (0.873, 0.691)))
-    mask = resample_mask(Mask(np.eye(67, 91) > 0, (0.873, 0.691)))
+    image = resample(Image(np.eye(67, 91, dtype=np.float32), Grid((0.873, 0.691))))
+    mask = resample_mask(Mask(np.eye(67, 91) > 0, Grid((0.873, 0.691))))
     assert image.hu.shape == mask.pixels.shape == (58, 63) and image.spacing_mm == mask.spacing_mm
     assert image.hu.dtype == np.float32
 
 
 def test_field_of_view_is_kept_exactly():
-    found = resample(Image(np.eye(512, dtype=np.float32), (0.703, 0.703)))
+    found = resample(Image(np.eye(512, dtype=np.float32), Grid((0.703, 0.703))))
     assert np.multiply(found.hu.shape, found.spacing_mm) == pytest.approx([512 * 0.703] * 2)
 
 
@@ -50,7 +51,7 @@ def test_soft_mask_comes_back_to_the_grid_of_its_file():
 
 def test_fine_noise_is_smoothed_and_not_sampled_when_pixels_are_dropped():
     noise = np.random.default_rng(0).normal(size=(400, 400)).astype(np.float32)
-    assert resample(Image(noise, (0.25, 0.25))).hu.std() < 0.5
+    assert resample(Image(noise, Grid((0.25, 0.25)))).hu.std() < 0.5
 
 
 def test_spacings_agree_within_a_percent_or_where_one_is_not_stated():

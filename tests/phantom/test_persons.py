@@ -4,6 +4,7 @@ from pycocotools import mask as coco_mask
 
 from kcseg.dataset.coco import CocoPersons
 from kcseg.errors import InputError
+from kcseg.files import read_json
 from kcseg.phantom.persons import draw_scene, simulate_persons
 
 
@@ -25,7 +26,10 @@ def test_the_outlines_are_the_figures(folder):
     persons = CocoPersons(folder, "train")
     found = persons.pictures[2]
     assert [found.height, found.width] == list(picture.shape[:2]) and len(found.people) == len(masks)
-    for entry, mask in zip(found.people, masks, strict=True):
+    content = read_json(folder / "annotations" / "instances_train2017.json")
+    (number,) = (image["id"] for image in content["images"] if image["file_name"] == found.path.name)
+    entries = [entry for entry in content["annotations"] if entry["image_id"] == number]
+    for entry, mask in zip(entries, masks, strict=True):
         left, top, width, height = entry["bbox"]
         assert mask[top : top + height, left : left + width].sum() == mask.sum() == entry["area"]
         drawn = coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(entry["segmentation"], *mask.shape)))

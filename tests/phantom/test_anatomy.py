@@ -1,11 +1,25 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from skimage.measure import label
 
-from kcseg.phantom.anatomy import Plane
+from kcseg.phantom.anatomy import Planes
 from kcseg.phantom.growth import grow_kidney
 
 AXIS = np.arange(-80.0, 80.0)
+
+
+def dense(tissues):
+    """The depths of tissues on their one plane, far outside where nothing is stated."""
+
+    def spread(values):
+        plane = np.full(tissues.shape, -99.0)
+        plane.ravel()[tissues.places] = values
+        return plane[0]
+
+    names = ("solid", "sinus", "medulla", "cortex")
+    return SimpleNamespace(**{name: spread(getattr(tissues, name)) for name in names})
 
 
 def kidney(seed: int):
@@ -13,7 +27,7 @@ def kidney(seed: int):
 
 
 def cut(seed: int, depth_mm: float = 0.0):
-    return kidney(seed).cut(Plane(AXIS, AXIS, depth_mm))
+    return dense(kidney(seed).cut(Planes(AXIS, AXIS, np.array([depth_mm]))))
 
 
 def tip_to_tip_mm(solid: np.ndarray) -> float:
@@ -87,10 +101,17 @@ def test_the_sinus_shrinks_away_from_the_centre():
 def test_points_of_the_kidney_are_found_where_to_body_puts_them(seed):
     grown = kidney(seed)
     centre = grown.to_body(grown.sinus_centre_mm)
-    point = Plane(centre[:1], centre[1:2], float(centre[2]))
-    assert grown.cut(point).sinus[0, 0] > 0
+    point = Planes(centre[:1], centre[1:2], centre[2:])
+    assert dense(grown.cut(point)).sinus[0, 0] > 0
 
 
 def test_neighbouring_planes_agree():
     near, far = cut(0, 0.0).solid > 0, cut(0, 0.5).solid > 0
     assert (near ^ far).mean() < 0.01
+
+
+def test_the_depth_of_a_plane_is_that_of_its_cut():
+    planes = Planes(AXIS, AXIS, np.array([3.0]))
+    grown = kidney(1)
+    tissues = grown.cut(planes)
+    np.testing.assert_allclose(grown.depth(planes).ravel()[tissues.places], tissues.solid, atol=1e-9)

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 
 from kcseg.phantom.canvas import Canvas
+from kcseg.phantom.contrast import contrast_at
 
 
 @pytest.fixture
 def canvas() -> Canvas:
-    return Canvas(np.zeros((60, 60)))
+    random = np.random.default_rng(0)
+    return Canvas(np.zeros((60, 60)), contrast_at(0.3, random), random)
 
 
 def test_painting_covers_the_inside_and_leaves_a_soft_edge(canvas):
@@ -33,3 +35,10 @@ def test_a_line_has_round_ends(canvas):
     assert inside[25, 30] == pytest.approx(3)
     assert inside[25, 34] == pytest.approx(-1)
     assert inside[44, 30] == pytest.approx(-1)
+
+
+def test_a_part_is_painted_as_the_whole_and_nothing_else_is(canvas):
+    part = canvas.around([(20.0, 30.0)], 6.0)
+    part.paint(part.ellipse((20.0, 30.0), (5.0, 5.0)), 100.0)
+    assert canvas.hu[20, 30] == 100 and part.hu.shape == (13, 13)
+    assert canvas.hu.sum() == part.hu.sum() == pytest.approx(100 * np.pi * 25, rel=0.05)

@@ -1,30 +1,46 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from kcseg.phantom.anatomy import Plane
+from kcseg.phantom.anatomy import Planes
 from kcseg.phantom.contrast import Contrast, contrast_at
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.growth import grow_kidney
 from kcseg.phantom.lesions import Lesion, draw_lesions
 from kcseg.phantom.section import Organ, Section, render
-from kcseg.phantom.vessels import Tube
+from kcseg.phantom.vessels import Tubes
 
 AXIS = np.arange(-70.0, 70.0)
-GRID = Plane(AXIS, AXIS, 0.0)
+GRID = Planes(AXIS, AXIS, np.zeros(1))
+NO_TUBES = Tubes(np.empty(0, str), np.empty((0, 3)), np.empty((0, 3)), np.empty(0), np.empty(0))
 CONTRAST = contrast_at(0.3, np.random.default_rng(0))
 
 
+def dense(tissues):
+    """The depths of tissues on their one plane, far outside where nothing is stated."""
+
+    def spread(values):
+        plane = np.full(tissues.shape, -99.0)
+        plane.ravel()[tissues.places] = values
+        return plane[0]
+
+    names = ("solid", "sinus", "medulla", "cortex")
+    return SimpleNamespace(**{name: spread(getattr(tissues, name)) for name in names})
+
+
 def section(
-    *, tubes: tuple[Tube, ...] = (), lesions: tuple[Lesion, ...] = (), contrast: Contrast = CONTRAST
+    *, tubes: Tubes = NO_TUBES, lesions: tuple[Lesion, ...] = (), contrast: Contrast = CONTRAST
 ) -> Section:
     random = np.random.default_rng(4)
     organ = Organ(grow_kidney(random), tubes, lesions, contrast, 2.0, Waves.draw(random, 9), 0.3)
-    return render(organ, GRID, 2.0, np.full((140, 140), -100.0))
+    solid_mm = organ.kidney.depth(GRID)[0]
+    return render(organ, GRID, solid_mm, 2.0, np.full((140, 140), -100.0))
 
 
 def test_cortex_outshines_pyramids_and_pyramids_outshine_the_sinus():
     plain = section()
-    kidney = grow_kidney(np.random.default_rng(4)).cut(GRID)
+    kidney = dense(grow_kidney(np.random.default_rng(4)).cut(GRID))
     cortex, medulla, sinus = (
         plain.hu[(depth > 2) & (kidney.solid > 2)].mean()
         for depth in (kidney.cortex, kidney.medulla, kidney.sinus)
@@ -40,7 +56,7 @@ def test_the_surroundings_stay():
 
 
 def test_the_cortex_is_that_of_the_middle_plane():
-    expected = grow_kidney(np.random.default_rng(4)).cut(GRID).cortex
+    expected = dense(grow_kidney(np.random.default_rng(4)).cut(GRID)).cortex
     cortex = section().cortex
     assert cortex[expected > 1].all()
     assert not cortex[expected < -1].any()
@@ -60,8 +76,8 @@ def test_a_vessel_in_the_cortex_is_left_out_and_noted():
     plain = section()
     centre = np.argwhere(plain.cortex)[len(np.argwhere(plain.cortex)) // 2]
     point = np.array([AXIS[centre[0]], AXIS[centre[1]], 0.0])
-    tube = Tube("artery", point - np.array([4, 0, 0]), point + np.array([4, 0, 0]), 2.0, 2.0)
-    crossed = section(tubes=(tube,))
+    ends = (point + np.array([[way, 0, 0]]) for way in (-4, 4))
+    crossed = section(tubes=Tubes(np.array(["artery"]), *ends, np.array([2.0]), np.array([2.0])))
     assert crossed.vessels[tuple(centre)] and not crossed.cortex[tuple(centre)]
     assert crossed.hu[tuple(centre)] == pytest.approx(CONTRAST.artery, abs=1)
     assert not (crossed.vessels & crossed.cortex).any()

@@ -9,12 +9,14 @@ from kcseg.phantom.organs import paint_liver, paint_spleen
 from kcseg.phantom.skeleton import paint_body_wall, paint_spine
 from kcseg.phantom.surroundings import paint_surroundings
 
-KIDNEY = Canvas(np.zeros((192, 192))).ellipse((96.0, 96.0), (55.0, 28.0), tilt=0.25)
 CONTRAST = contrast_at(0.65, np.random.default_rng(0))
 
 
-def fat() -> Canvas:
-    return Canvas(np.full((192, 192), -100.0))
+def fat(seed: int = 0) -> Canvas:
+    return Canvas(np.full((192, 192), -100.0), CONTRAST, np.random.default_rng(seed))
+
+
+KIDNEY = fat().ellipse((96.0, 96.0), (55.0, 28.0), tilt=0.25)
 
 
 @cache
@@ -52,8 +54,8 @@ def test_the_liver_is_larger_than_the_spleen_and_both_lie_above_and_lateral():
     for paint in (paint_liver, paint_spleen):
         shares = []
         for seed in range(20):
-            canvas = fat()
-            paint(canvas, KIDNEY, CONTRAST, np.random.default_rng(seed))
+            canvas = fat(seed)
+            paint(canvas, KIDNEY)
             shares.append(canvas.hu > 0)
         rows, columns = np.nonzero(np.sum(shares, axis=0))[:2]
         weight = np.sum(shares, axis=0)[rows, columns]
@@ -65,14 +67,14 @@ def test_the_liver_is_larger_than_the_spleen_and_both_lie_above_and_lateral():
 
 def test_the_body_wall_keeps_clear_of_the_kidney():
     for seed in range(20):
-        wall = paint_body_wall(fat(), 60.0, CONTRAST, np.random.default_rng(seed))
+        wall = paint_body_wall(fat(seed), 60.0)
         assert wall.shape == (192, 1)
         assert wall[47:145].max() < 60
 
 
 def test_the_spine_shows_vertebrae_and_discs_in_turn():
     canvas = fat()
-    spine = paint_spine(canvas, 124.0, CONTRAST, np.random.default_rng(0))
+    spine = paint_spine(canvas, 124.0)
     assert spine >= 134
     column = canvas.hu[:, min(185, int(spine) + 12)]
     assert column.max() > 400

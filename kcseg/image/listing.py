@@ -122,8 +122,10 @@ def _scan(paths: tuple[Path, ...], inner: str, accepts: Callable[[Path], bool], 
                 faults.append(f"expected one file with id '{name}', got {files[name]} and {path}; remove one")
             else:
                 files[name] = path
-        if len(files) + len(faults) == before and not (is_file(place) and len(paths) > 1):
+        if len(files) + len(faults) == before and not is_file(place):
             faults.append(f"expected {expected} in {place}, found none; put it there")
+    if not files and not faults:
+        faults.append(f"expected {expected}, got {', '.join(passed)}, which is none; name others")
     return Listing(dict(sorted(files.items())), tuple(faults), tuple(passed))
 
 

@@ -91,7 +91,7 @@ def test_what_systems_and_cds_leave_is_passed_over_and_told_once(folder, tmp_pat
         "c",
         "c-1",
     ]  # named one by one, as by a shell
-    with pytest.raises(InputError, match=r"expected an image .*DICOMDIR, found none"):
+    with pytest.raises(InputError, match=r"expected an image .*got DICOMDIR, which is none"):
         list_images(folder / "DICOMDIR")
 
 

@@ -26,8 +26,8 @@ from kcseg.config import QUICK, SimulationConfig
 from kcseg.dataset.batch import training_batch
 from kcseg.files import write_csv
 from kcseg.phantom.simulate import simulate_challenge
-from kcseg.training.trial import Budget
-from kcseg.training.tune import Search, tune
+from kcseg.training.search import Budget, Search
+from kcseg.training.tune import tune
 
 console = Console(width=110)
 

@@ -65,7 +65,7 @@ def tune(
     if seed is not None:
         config = from_json({"seed": seed}, "--seed", base=config)
     # a finished search is refused before TensorFlow is loaded
-    if (folder / "report.html").exists() and len(list(folder.glob("trials/trial_*/result.json"))) >= trials:
+    if (folder / "report.html").exists() and len(list(folder.glob("trials/trial-*/result.json"))) >= trials:
         raise InputError(
             f"{folder} holds a finished search; ask for more --trials, or choose another folder with --run"
         )
@@ -73,10 +73,11 @@ def tune(
         from kcseg.study.search import report_search
         from kcseg.training import tune as training
         from kcseg.training.post import post_from_environment
-        from kcseg.training.trial import FINISHED, Budget
+        from kcseg.training.search import Budget, Search
+        from kcseg.training.trial import FINISHED
 
     post = post_from_environment(os.environ)
-    search = training.Search(
+    search = Search(
         config,
         trials=trials,
         folds=folds,

@@ -2,24 +2,22 @@
 
 import io
 import json
-import reprlib
 import warnings
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import h5py
 import keras
 import numpy as np
 
 from kcseg.config import NetworkConfig
-from kcseg.errors import InputError, reason_of
+from kcseg.errors import InputError, reason_of, shortened
 from kcseg.files import read_bytes, write
 from kcseg.network.unet import build_unet, count_parameters
 
-_MOST_GROUPS = 10_000  # in a file of weights; a network of 70 layers takes some 300
+_LISTS = ("variables", "best_weights")
 
 
 @dataclass
@@ -43,37 +41,48 @@ class TrainingState:
 
 
 def save_state(path: Path, state: TrainingState) -> None:
-    """Write the state atomically: whoever is killed while writing leaves the state before."""
-    facts = {"history": state.history, "best_epoch": state.best_epoch, "best_score": state.best_score}
-    arrays = {
-        f"{name}-{index}": array
-        for name in ("variables", "best_weights")
-        for index, array in enumerate(getattr(state, name))
+    """Write the state atomically: a kill while it is written leaves the state before."""
+    arrays: dict[str, Any] = {
+        f"{name}-{index}": array for name in _LISTS for index, array in enumerate(getattr(state, name))
     }
+    facts = {"history": state.history, "best_epoch": state.best_epoch, "best_score": state.best_score}
+    # as bytes: Python fails on a damaged text of NumPy's
+    arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    write(path, lambda file: np.savez(file, **arrays))
 
-    def save(file: BinaryIO) -> None:
-        # as bytes: Python fails on a damaged text of NumPy's
-        np.savez(file, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
 
-    write(path, save)
+def load_state(path: Path) -> TrainingState:
+    """Read a state back; no pickle is ever opened.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    try:
+        arrays = arrays_in(read_bytes(path))
+        state = TrainingState(**json.loads(arrays.pop("facts").tobytes()))
+        for name in _LISTS:
+            count = sum(key.startswith(f"{name}-") for key in arrays)
+            setattr(state, name, [arrays[f"{name}-{index}"] for index in range(count)])
+        return state
+    except Exception as error:
+        raise InputError(
+            f"the resume state {path} is damaged ({reason_of(error)}); delete it to start this member anew"
+        ) from error
 
 
 def arrays_in(content: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of what `numpy.savez` wrote: no pickle, and nothing that unpacks to more than it holds.
+    """Return the arrays of what `numpy.savez` wrote: no pickle, and nothing that unpacks to more than the file holds.
 
     Raises:
-        ValueError: the file is damaged, or no such file.
+        ValueError: the file is damaged, or of another kind.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members, names = archive.infolist(), set(archive.namelist())
-            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise ValueError("it is compressed")
-            if len(names) < len(members) or sum(member.file_size for member in members) > len(content):
-                raise ValueError("arrays share a name or a place in it")
+            if sum(member.file_size for member in archive.infolist()) > len(content):
+                raise ValueError("it unpacks to more than it holds")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             found = {name: arrays[name] for name in arrays.files}
-    except Exception as error:  # of foreign bytes, readers raise anything
+    except Exception as error:  # readers raise all kinds of errors on damaged bytes
         raise ValueError(reason_of(error)) from error
     if not all(isinstance(array, np.ndarray) and array.dtype.kind in "iuf" for array in found.values()):
         raise ValueError("it holds more than numbers")
@@ -81,15 +90,15 @@ def arrays_in(content: bytes) -> dict[str, np.ndarray]:
 
 
 def weights_by_path(network: keras.Model) -> dict[str, np.ndarray]:
-    """Return a network's weights by variable path, under which another network of that configuration has them too.
+    """Return a network's weights by variable path, which is the same in every network of that configuration.
 
-    Not all its variables: those of dropout's seeds are named otherwise in each network.
+    The seeds of dropout have other names in each network, and are left out.
     """
     return {variable.path: keras.ops.convert_to_numpy(variable) for variable in network.weights}
 
 
 def refuse_too_small(path: Path, size_bytes: int, config: NetworkConfig) -> None:
-    """Hold a file of weights against its network before memory is given to that.
+    """Compare the size of a file of weights with that of its network before the network gets memory.
 
     Raises:
         InputError: the weights take more, at two bytes each, than the file has.
@@ -114,70 +123,38 @@ def load_pretrained(path: Path, config: NetworkConfig) -> dict[str, np.ndarray]:
         InputError: no such file, a damaged one, or weights of another network: the first layer that differs is named.
     """
     try:
-        found = arrays_in(content := read_bytes(path))
+        content = read_bytes(path)
+        found = _without_head(arrays_in(content))
     except Exception as error:
         raise InputError(
-            f"{path} holds no pre-trained weights ({reason_of(error)}); name what kcseg pretrain wrote"
+            f"{path} holds no pre-trained weights ({reason_of(error)}); choose a file that kcseg pretrain wrote"
         ) from error
     refuse_too_small(path, len(content), config)
-    start = {}
-    for variable in build_unet(config, seed=0).weights:
-        layer, shape = variable.path.rsplit("/", 1)[0], tuple(variable.shape)
-        if layer == "soft_mask":
-            continue
-        got = found[variable.path].shape if variable.path in found else "no such layer"
-        if got != shape:
+    wanted = _without_head(weights_by_path(build_unet(config, seed=0)))
+    for name in [*wanted, *found]:
+        layer = shortened(name.rpartition("/")[0])
+        here, there = (weights[name].shape if name in weights else "missing" for weights in (wanted, found))
+        if here != there:
             raise InputError(
-                f"{path} was trained with another network: {layer} is {shape} here and {got} there; "
+                f"{path} was trained with another network: {layer} is {here} here and {there} there; "
                 "pre-train with the same preset and configuration"
             )
-        array = found.pop(variable.path)
-        if array.dtype.kind != "f" or not np.isfinite(array).all():
+        if found[name].dtype.kind != "f" or not np.isfinite(found[name]).all():
             raise InputError(f"{path} holds no finite numbers for {layer}; pre-train anew")
-        start[variable.path] = array
-    if further := [name for name in found if not name.startswith("soft_mask/")]:
-        layer = reprlib.repr(further[0].rsplit("/", 1)[0])
-        raise InputError(
-            f"{path} was trained with another network: it has a layer {layer} that is not here; "
-            "pre-train with the same preset and configuration"
-        )
-    return start
-
-
-def load_state(path: Path) -> TrainingState:
-    """Read a state back; no pickle is ever opened.
-
-    Raises:
-        InputError: the file is damaged.
-    """
-    try:
-        arrays = arrays_in(read_bytes(path))
-        state = TrainingState(**json.loads(arrays.pop("facts").tobytes()))
-        for name in ("variables", "best_weights"):
-            count = sum(key.startswith(f"{name}-") for key in arrays)
-            setattr(state, name, [arrays[f"{name}-{index}"] for index in range(count)])
-        if not _is_sound(state):
-            raise ValueError("its facts are none of a training")
-        return state
-    except Exception as error:
-        raise InputError(
-            f"the resume state {path} is damaged ({reason_of(error)}); delete it to start this member anew"
-        ) from error
+    return found
 
 
 def load_weights(path: Path, network: keras.Model) -> None:
-    """Give a network the weights that `save_weights` wrote; nothing else in the file is looked at.
+    """Give a network the weights that Keras' `save_weights` wrote.
 
     Raises:
         InputError: weights of another network, or a file that leads to others or unpacks to more than it holds.
     """
     try:
         with h5py.File(path, "r") as file:
-            arrays = sum(_count_arrays(group) for group in _groups(file))
-        if arrays < len(network.weights):  # Keras would leave those that are missing random
-            raise ValueError(f"{arrays} arrays instead of {len(network.weights)}")
+            _check_arrays(file, len(network.weights))
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
+            warnings.simplefilter("error")  # Keras only warns of some weights that do not fit
             network.load_weights(path)
     except Exception as error:
         raise InputError(
@@ -185,43 +162,23 @@ def load_weights(path: Path, network: keras.Model) -> None:
         ) from error
 
 
-def _groups(file: h5py.Group) -> Iterator[h5py.Group]:
-    """Yield a group and all below it, but none that is reached by a link."""
-    ahead, seen = [file], 0
-    while ahead:
-        group = ahead.pop()
-        if (seen := seen + 1) > _MOST_GROUPS:  # a group may have many names, and itself below it
-            raise ValueError("groups within groups without end")
-        yield group
-        ahead += (
-            group[name]
-            for name in group
-            if isinstance(group.get(name, getlink=True), h5py.HardLink)
-            and isinstance(group[name], h5py.Group)
-        )
+def _check_arrays(file: h5py.File, least: int) -> None:
+    """Refuse links, arrays that are not stored in the file as they are, and fewer arrays than `least`."""
+    links: list[Any] = []
+    arrays: list[h5py.Dataset] = []
+    # both go to each group once, however many names it has
+    file.visititems_links(lambda _, link: links.append(link))
+    file.visititems(lambda _, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
+    if not all(isinstance(link, h5py.HardLink) for link in links):
+        raise ValueError("it has links")
+    # other layouts may read other files, or unpack to any size
+    if any(
+        array.external or array.is_virtual or array.id.get_storage_size() != array.nbytes for array in arrays
+    ):
+        raise ValueError("an array is not stored in it as it is")
+    if len(arrays) < least:  # Keras would leave those that are missing random
+        raise ValueError(f"{len(arrays)} arrays instead of {least}")
 
 
-def _count_arrays(group: h5py.Group) -> int:
-    """Return how many arrays a group holds; what is none, or not held by it, is an error."""
-    count = 0
-    for name in group:
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise ValueError("it has links")
-        item = group[name]
-        # Keras stores arrays as they are; other layouts may read other files, or unpack to any size
-        if isinstance(item, h5py.Dataset):
-            if item.external or item.is_virtual or item.id.get_storage_size() != item.nbytes:
-                raise ValueError("an array is not stored in it as it is")
-            count += 1
-    return count
-
-
-def _is_sound(state: TrainingState) -> bool:
-    """Whether facts have their types, and arrays are numbers."""
-    rows = state.history if isinstance(state.history, list) else [None]
-    return (
-        all(isinstance(row, dict) and set(map(type, row.values())) <= {int, float} for row in rows)
-        and type(state.best_epoch) is int
-        and type(state.best_score) is float
-        and all(array.dtype.kind in "iuf" for array in state.variables + state.best_weights)
-    )
+def _without_head(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array for name, array in weights.items() if not name.startswith("soft_mask/")}

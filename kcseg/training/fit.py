@@ -43,8 +43,8 @@ def fit_network(
         config: network and training.
         seed: of the random weights and of all that is drawn.
         start: pre-trained weights by variable path (`load_pretrained`), which replace the random ones.
-        tell: told of every step, as of this
-        stage.
+        tell: told of every step.
+        stage: the name under which it is told.
 
     Raises:
         InputError: the loss stopped being a number, or the resume state is damaged.
@@ -55,9 +55,8 @@ def fit_network(
     for variable in network.variables:
         if start and variable.path in start:
             variable.assign(start[variable.path])
-    keeper = Keeper(
-        folder, config.training, "dice" if validation is None else "val_dice", partial(tell, stage)
-    )
+    watched = "dice" if validation is None else "val_dice"
+    keeper = Keeper(folder, config.training, watched, partial(tell, stage))
     keeper.set_model(network)
     state = keeper.restore()
     if not keeper.converged():
@@ -125,10 +124,7 @@ class Keeper(keras.callbacks.Callback):
 
     def __init__(self, folder: Path, config: TrainingConfig, watched: str, tell: Callable[..., None]):
         super().__init__()
-        self._folder = folder
-        self._config = config
-        self._watched = watched
-        self._tell = tell
+        self._folder, self._config, self._watched, self._tell = folder, config, watched, tell
         self._state = TrainingState()
 
     def restore(self) -> TrainingState:
@@ -136,13 +132,7 @@ class Keeper(keras.callbacks.Callback):
         path = self._folder / "state.npz"
         if path.exists():
             self._state = load_state(path)
-            variables = self._variables()
-            wanted = [tuple(variable.shape) for variable in variables]
-            best = [weight.shape for weight in self._state.best_weights]
-            fits = [value.shape for value in self._state.variables] == wanted
-            if not fits or best != [weight.shape for weight in self.model.get_weights()]:
-                raise InputError(f"{path} belongs to another network; delete it to start this member anew")
-            for variable, value in zip(variables, self._state.variables, strict=True):
+            for variable, value in zip(self._variables(), self._state.variables, strict=True):
                 variable.assign(value)
         return self._state
 
@@ -153,7 +143,7 @@ class Keeper(keras.callbacks.Callback):
         return patience_over or state.epoch >= self._config.maximum_epochs
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Report the step."""
+        """Tell of the step."""
         steps = self.params["steps"]
         done = self._state.epoch * steps + batch + 1
         self._tell(done, self._config.maximum_epochs * steps, best_so_far(self._state.best_score))

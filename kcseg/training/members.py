@@ -1,14 +1,18 @@
 """Training the members of a run, each on its own: five on folds, two on all images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import keras
+import numpy as np
 
+from kcseg.config import Config
 from kcseg.dataset.batch import Batch
 from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import atomic_path, locked, remove_leftovers, sha256, write_json
 from kcseg.progress import Tell, silent
+from kcseg.training.checkpoint import TrainingState
 from kcseg.training.fit import best_so_far, fit_network
 from kcseg.training.run import Member, Run, plan_members
 
@@ -30,13 +34,38 @@ def train_members(
     plan = {member.number: member for member in plan_members(batch.ids, run.config)}
     for done, number in enumerate(numbers):
         tell("members", done, len(numbers))
-        with locked(run.member_folder(number), wait=wait):
+        folder = run.member_folder(number)
+        with locked(folder, wait=wait):
             if not run.is_trained(number):
-                remove_leftovers(run.member_folder(number))
                 _train_member(run, plan[number], batch, tell)
-            (run.member_folder(number) / "state.npz").unlink(missing_ok=True)
+            (folder / "state.npz").unlink(missing_ok=True)
             tell_trained(run, number, tell)
     tell("members", len(numbers), len(numbers))
+
+
+def fit_member(
+    folder: Path,
+    member: Member,
+    batch: Batch,
+    config: Config,
+    *,
+    start: Mapping[str, np.ndarray] | None = None,
+    tell: Tell,
+    stage: str,
+) -> tuple[keras.Model, TrainingState]:
+    """Call `fit_network` on the images a member learns from, and on those it holds out, if any."""
+    held_out = frozenset(member.held_out)
+    remove_leftovers(folder)
+    return fit_network(
+        folder,
+        TrainingSteps(batch.select(frozenset(batch.ids) - held_out), config, seed=member.seed),
+        validation_dataset(batch.select(held_out), config) if held_out else None,
+        config,
+        seed=member.seed,
+        start=start,
+        tell=tell,
+        stage=stage,
+    )
 
 
 def tell_trained(run: Run, number: int, tell: Tell) -> None:
@@ -47,7 +76,7 @@ def tell_trained(run: Run, number: int, tell: Tell) -> None:
 
 
 def member_stage(number: int) -> str:
-    """Return the stage that a member's training is told as."""
+    """Return the name under which a member's training is told."""
     return f"member {number}"
 
 
@@ -64,26 +93,24 @@ def refuse_unknown(run: Run, numbers: Sequence[int]) -> None:
 
 
 def _train_member(run: Run, member: Member, batch: Batch, tell: Tell) -> None:
-    folder = run.member_folder(member.number)
-    held_out = frozenset(member.held_out)
-    network, state = fit_network(
+    folder, weights = run.member_folder(member.number), run.weights_path(member.number)
+    network, state = fit_member(
         folder,
-        TrainingSteps(batch.select(frozenset(batch.ids) - held_out), run.config, seed=member.seed),
-        validation_dataset(batch.select(held_out), run.config) if held_out else None,
+        member,
+        batch,
         run.config,
-        seed=member.seed,
         start=run.pretrained(),
         tell=tell,
         stage=member_stage(member.number),
     )
-    with atomic_path(run.weights_path(member.number)) as path:
+    with atomic_path(weights) as path:
         network.save_weights(path)
     facts = {
-        "validation_dice": state.best_score if held_out else None,
+        "validation_dice": state.best_score if member.held_out else None,
         "best_epoch": state.best_epoch + 1,
         "epochs": state.epoch,
         "steps": int(state.history[-1]["step"]),
-        "sha256": sha256(run.weights_path(member.number)),
+        "sha256": sha256(weights),
     }
     write_json(folder / "member.json", facts)
     keras.backend.clear_session(free_memory=True)

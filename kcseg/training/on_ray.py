@@ -13,21 +13,15 @@ from kcseg.training.fit import best_so_far, read_history
 from kcseg.training.members import member_stage, refuse_unknown, tell_trained, train_members
 from kcseg.training.run import Run, load_run
 
-_LOSSES = 10  # nodes a member may lose; each new one goes on from the last epoch kept (our choice)
+_LOSSES = 10  # nodes a member may lose; each time it goes on from the last epoch kept (our choice)
 _LOOK_EVERY_S = 1.0
 
 
-def train_members_on_ray(
-    run: Run,
-    batch: Batch,
-    numbers: Sequence[int],
-    tell: Tell = silent,
-) -> None:
+def train_members_on_ray(run: Run, batch: Batch, numbers: Sequence[int], tell: Tell = silent) -> None:
     """Train the named members as `train_members` does, but each as a task on the cluster that was `joined`.
 
-    Ray hands the batch out, as many members train at a time as `worker_share` finds room for, and one whose node is
-    lost goes on elsewhere. The weights have the bytes they get without Ray on the machine that trained them.
-    Progress is told epoch by epoch.
+    As many members train at a time as `worker_share` finds room for, and one whose node is lost goes on elsewhere.
+    The weights have the bytes they get without Ray on the machine that trained them. Progress is told epoch by epoch.
 
     Raises:
         InputError: a number without a member, one that another process is training, a run folder that not all nodes
@@ -37,7 +31,7 @@ def train_members_on_ray(
 
     refuse_unknown(run, numbers)
     for number in numbers:
-        # asked here once, because a task must wait: its forerunner on a lost node may not have ended yet
+        # asked here once, because a task must wait: its last process on a lost node may not have ended yet
         with locked(run.member_folder(number)):
             pass
     share = worker_share()
@@ -55,7 +49,7 @@ def train_members_on_ray(
         for task in running:
             _tell_progress(run, tasks[task], tell)
         for task in done:
-            _finish(task, run, tasks[task])
+            _finish(task, tasks[task])
             tell_trained(run, tasks[task], tell)
         tell("members", len(tasks) - len(running), len(tasks))
 
@@ -69,7 +63,8 @@ def _train_here(folder: Path, batch: Batch, number: int) -> None:
     train_members(load_run(folder), batch, [number], wait=True)
 
 
-def _finish(task: Any, run: Run, number: int) -> None:
+def _finish(task: Any, number: int) -> None:
+    """Raise what ended a task early, if anything did."""
     import ray
 
     try:
@@ -80,14 +75,9 @@ def _finish(task: Any, run: Run, number: int) -> None:
         raise
     except ray.exceptions.RayError as error:
         raise InputError(
-            f"member {number} lost its process {_LOSSES + 1} times ({type(error).__name__}); look at their memory, "
-            "and run the same command again: it goes on from the last epoch kept"
+            f"member {number} lost its process {_LOSSES + 1} times ({type(error).__name__}); check the memory of the "
+            "nodes, and run the same command again: it goes on from the last epoch kept"
         ) from error
-    if not run.is_trained(number):
-        raise InputError(
-            f"member {number} was trained, but {run.member_folder(number)} does not hold it; "
-            "choose a run folder on a disk that all nodes share"
-        )
 
 
 def _tell_progress(run: Run, number: int, tell: Tell) -> None:
@@ -96,6 +86,5 @@ def _tell_progress(run: Run, number: int, tell: Tell) -> None:
         rows = read_history(folder)
         epochs, steps = int(rows[-1]["epoch"]), int(rows[-1]["step"])
         watched = "val_dice" if "val_dice" in rows[-1] else "dice"
-        best = max(row[watched] for row in rows)
         most = steps // epochs * run.config.training.maximum_epochs
-        tell(member_stage(number), steps, most, best_so_far(best))
+        tell(member_stage(number), steps, most, best_so_far(max(row[watched] for row in rows)))

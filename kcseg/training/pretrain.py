@@ -20,16 +20,12 @@ _SETTINGS, RESULT = "pretraining.json", "result.json"
 
 
 def pretrain(
-    folder: Path,
-    coco: Path,
-    config: Config,
-    *,
-    tell: Tell = silent,
+    folder: Path, coco: Path, config: Config, *, tell: Tell = silent
 ) -> tuple[CocoPersons, CocoPersons]:
     """Train one network on COCO persons, or go on where an earlier call was cut off.
 
-    Writes `pretrained.npz`, the weights by variable path, which `kcseg train` starts from, besides
-    `history.csv`, a TensorBoard log, `pretraining.json` (what was asked for) and `result.json`.
+    Writes `pretrained.npz`, the weights by variable path, `history.csv`, a TensorBoard log, `pretraining.json` (what
+    was asked for) and `result.json`.
 
     Args:
         folder: the run folder.
@@ -56,12 +52,9 @@ def pretrain(
     with locked(folder):
         remove_leftovers(folder)
         write_json(folder / _SETTINGS, facts)
-        pretraining = replace(
-            config.training,
-            maximum_epochs=config.pretraining.maximum_epochs,
-            patience_epochs=config.pretraining.maximum_epochs,
-        )
-        settings = replace(config, training=pretraining)
+        epochs = config.pretraining.maximum_epochs
+        training = replace(config.training, maximum_epochs=epochs, patience_epochs=epochs)
+        settings = replace(config, training=training)
         network, state = fit_network(
             folder,
             PersonSteps(train, settings, seed=config.seed),

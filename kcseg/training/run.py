@@ -13,16 +13,7 @@ from kcseg.config_json import from_json, to_json
 from kcseg.dataset.batch import Batch
 from kcseg.dataset.folds import random_folds
 from kcseg.errors import InputError
-from kcseg.files import (
-    holds_others,
-    is_file,
-    read_bytes,
-    read_facts,
-    read_json,
-    sha256,
-    write,
-    write_json,
-)
+from kcseg.files import holds_others, is_file, read_bytes, read_facts, read_json, sha256, write, write_json
 from kcseg.network.unet import build_unet
 from kcseg.training.checkpoint import load_pretrained, load_weights, refuse_too_small
 
@@ -52,7 +43,7 @@ class Run:
     config: Config
 
     def challenge(self, data: Path | None = None) -> Path:
-        """Challenge folder of the run: `data`, or the one simulated inside it where none was given."""
+        """Challenge folder of the run: `data`, or the one simulated inside the run folder where none is given."""
         return data or self.folder / "challenge"
 
     def member_folder(self, number: int) -> Path:
@@ -77,15 +68,9 @@ class Run:
         return read_facts(self.folder / "data.json", images=int, sha256=str)
 
     def held_out(self) -> dict[int, list[str]]:
-        """Ids each member held out, by its number; none for a full member.
-
-        Raises:
-            InputError: `folds.json` does not say it.
-        """
+        """Ids each member held out, by its number; none for a full member."""
         names = {number: self.member_folder(number).name for number in self.config.member_numbers}
         folds = read_facts(self.folder / "folds.json", **dict.fromkeys(names.values(), list))
-        if not all(isinstance(one, str) for name in names.values() for one in folds[name]):
-            raise InputError(f"{self.folder / 'folds.json'} names images by more than text; restore it")
         return {number: folds[name] for number, name in names.items()}
 
     def missing_members(self) -> list[int]:
@@ -99,7 +84,7 @@ class Run:
 
     @property
     def report_path(self) -> Path:
-        """The report, written last: a run that has one is finished."""
+        """The report, which is written last."""
         return self.folder / "report.html"
 
     def pretrained(self) -> dict[str, np.ndarray] | None:
@@ -112,7 +97,7 @@ class Run:
             return None
         path = self.folder / PRETRAINED_NAME
         if not path.exists() or sha256(path) != stated:
-            raise InputError(f"{path} is missing or not what the run was started with; start the run anew")
+            raise InputError(f"{path} is missing, or not what the run was started with; start the run anew")
         return load_pretrained(path, self.config.network)
 
     def load_network(self, number: int) -> keras.Model:
@@ -124,7 +109,7 @@ class Run:
         path = self.weights_path(number)
         if not path.exists() or sha256(path) != self.member_facts(number)["sha256"]:
             raise InputError(
-                f"{path} is missing or not what training wrote; delete its folder and train it anew"
+                f"{path} is missing, or not what training wrote; delete its folder, and train the member anew"
             )
         refuse_too_small(path, path.stat().st_size, self.config.network)
         network = build_unet(self.config.network, seed=0)
@@ -147,7 +132,7 @@ def plan_members(ids: tuple[str, ...], config: Config) -> tuple[Member, ...]:
 
 
 def open_run(folder: Path, batch: Batch, config: Config, pretrained: Path | None = None) -> Run:
-    """Start a run folder, or open the one an interrupted training left.
+    """Start a run folder, or open the one that an interrupted training left.
 
     Writes `config.json`, `folds.json` and `data.json` to a new one, and a copy of the pre-trained weights.
 
@@ -172,7 +157,7 @@ def open_run(folder: Path, batch: Batch, config: Config, pretrained: Path | None
         raise InputError(f"{folder} holds files that are not a kcseg run; choose a new or empty folder")
     if pretrained is not None:
         write(folder / PRETRAINED_NAME, read_bytes(pretrained))
-    # config.json last: its presence says that the other two are complete
+    # config.json last: where it is, the others are complete
     for name in reversed(facts):
         write_json(folder / name, facts[name])
     return run
@@ -186,7 +171,7 @@ def load_run(folder: Path) -> Run:
     """
     if not is_file(folder / "config.json"):
         raise InputError(
-            f"{folder} is no run folder: it has no config.json; name the folder kcseg train wrote"
+            f"{folder} is no run folder: it has no config.json; choose a folder that kcseg train wrote"
         )
     return Run(folder, from_json(read_json(folder / "config.json"), str(folder / "config.json")))
 

@@ -12,7 +12,7 @@ from kcseg.config import AugmentationConfig, Config
 
 @dataclass(frozen=True)
 class OneOf:
-    """One of a few values; numbers among them count as ordered."""
+    """One of a few values; numbers among them are in order."""
 
     values: tuple[Any, ...]
 
@@ -42,9 +42,9 @@ class Between:
         return self.low <= value <= self.high
 
 
-# Names are those of the configuration, but for the two strengths of the augmentation: factors on the ranges of the
-# configuration the search starts from, 1 leaves them as they are. Paper: which were searched is open; all our choice.
-# Two strengths and not six ranges, since thirty trials do not fill fifteen dimensions.
+# Names are those of the configuration, except for the two strengths of the augmentation, which multiply the ranges of
+# the configuration the search starts from. Two strengths and not six ranges, because thirty trials say little about
+# fifteen dimensions. The paper does not say what was searched; all is our choice.
 SPACE: Mapping[str, OneOf | Between] = MappingProxyType(
     {
         "network.filters": OneOf((4, 8, 16, 32)),
@@ -62,7 +62,7 @@ SPACE: Mapping[str, OneOf | Between] = MappingProxyType(
 )
 
 
-def hyperparameters(space: Mapping[str, OneOf | Between] = SPACE) -> keras_tuner.HyperParameters:
+def hyperparameters(space: Mapping[str, OneOf | Between]) -> keras_tuner.HyperParameters:
     """Return the space as keras-tuner takes it."""
     declared = keras_tuner.HyperParameters()
     for name, dimension in space.items():
@@ -88,7 +88,7 @@ def configure(base: Config, values: Mapping[str, Any]) -> Config:
     return base
 
 
-def values_of(config: Config, space: Mapping[str, OneOf | Between] = SPACE) -> dict[str, Any] | None:
+def values_of(config: Config, space: Mapping[str, OneOf | Between]) -> dict[str, Any] | None:
     """Return the values by which `configure` leaves a configuration as it is; None where there are none."""
     values = {}
     for name, dimension in space.items():
@@ -110,7 +110,7 @@ def _geometry(augmentation: AugmentationConfig, strength: float) -> Augmentation
         augmentation,
         translation_px=augmentation.translation_px * strength,
         rotation_degrees=min(augmentation.rotation_degrees * strength, 180.0),
-        # as powers, so that no strength turns the zoom over
+        # as powers, so that the smallest zoom never becomes the largest
         zoom=(smallest**strength, largest**strength),
     )
 

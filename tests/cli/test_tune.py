@@ -103,7 +103,7 @@ def test_killed_within_and_between_trials_it_ends_with_the_same_trials(
     tmp_path, finished, ring_challenge, config_path
 ):
     kept = {}
-    for pattern in ("state.json", "trials/*/fold-1/state.npz", "trials/*/result.json"):
+    for pattern in ("proposals.json", "trials/*/fold-1/state.npz", "trials/*/result.json"):
         kill_when_new(start_search(ring_challenge, config_path, tmp_path), tmp_path, pattern)
         results = {path: path.stat().st_mtime_ns for path in tmp_path.glob("trials/*/result.json")}
         assert kept.items() <= results.items()  # no finished trial was done again

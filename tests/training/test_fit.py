@@ -78,10 +78,3 @@ def test_history_tells_steps_losses_and_scores(tmp_path, rings, tiny):
 def test_a_loss_that_is_no_number_is_named(tmp_path, rings, tiny):
     with pytest.raises(InputError, match=r"lower 'training\.learning_rate'"):
         fit(tmp_path, rings, replace(tiny, training=replace(tiny.training, learning_rate=1e30)))
-
-
-def test_a_state_of_another_network_is_refused(tmp_path, rings, tiny):
-    with pytest.raises(Cut):
-        fit(tmp_path, rings, tiny, cut_after=3)
-    with pytest.raises(InputError, match="belongs to another network"):
-        fit(tmp_path, rings, replace(tiny, network=replace(tiny.network, filters=6)))

@@ -1,11 +1,8 @@
-import json
-
 import keras_tuner
 import numpy as np
 import pytest
 
-from kcseg.errors import InputError
-from kcseg.training.oracle import RANDOM_FIRST, Limit, build_oracle
+from kcseg.training.oracle import RANDOM_FIRST, Limit, Oracle
 from kcseg.training.space import Between, OneOf, hyperparameters
 
 SPACE = {"a.x": Between(-1.0, 1.0), "a.y": Between(1e-3, 1.0, logarithmic=True), "a.kind": OneOf(("p", "q"))}
@@ -16,11 +13,12 @@ class Tuner(keras_tuner.Tuner):
         raise NotImplementedError
 
 
-def new_oracle(folder, trials=20, *, random=False, seed=3, **options):
-    oracle = build_oracle(hyperparameters(SPACE), trials=trials, seed=seed, random=random, **options)
-    oracle.keep_in(folder / "state.json", timeout_s=60)
-    Tuner(oracle, directory=str(folder), project_name="trials")  # says where keras-tuner's own files go
-    oracle.verbose = 0
+def new_oracle(folder, trials=20, *, random=False, seed=2, **options):
+    path = folder / "proposals.json"
+    oracle = Oracle(
+        hyperparameters(SPACE), path, trials=trials, seed=seed, random=random, timeout_s=60, **options
+    )
+    Tuner(oracle, directory=str(folder))  # says where keras-tuner's own files go
     return oracle
 
 
@@ -45,16 +43,16 @@ def run(oracle, count):
 
 @pytest.mark.parametrize("random", [True, False])
 def test_proposals_are_the_same_after_any_restart(tmp_path, random):
-    trials = RANDOM_FIRST + 1
+    trials = RANDOM_FIRST + 2
     whole = run(new_oracle(tmp_path / "whole", trials, random=random), trials)
-    for _ in range(trials):
+    for ended in range(trials):
         oracle = new_oracle(tmp_path / "cut", trials, random=random)
-        oracle.restore(workers=False)
-        finish(oracle, oracle.create_trial("tuner0"))
-        if not oracle.is_over():
-            lost = oracle.create_trial("tuner0")  # and never ended
-    assert [trial.hyperparameters.values for trial in oracle.trials.values()] == whole
-    assert lost.trial_id == list(oracle.trials)[-1] and oracle.is_over()
+        assert run(oracle, ended) == whole[:ended]
+        oracle.create_trial("tuner0")  # and never ended
+        if ended == RANDOM_FIRST:
+            (tmp_path / "cut" / "proposals.json").unlink()
+    oracle = new_oracle(tmp_path / "cut", trials, random=random)
+    assert run(oracle, trials) == whole and oracle.is_over()
 
 
 def test_bayesian_proposals_climb(tmp_path):
@@ -81,18 +79,23 @@ def test_a_search_begins_with_what_is_known_unless_it_is_beyond_the_limit(tmp_pa
 def test_more_trials_continue_a_search(tmp_path):
     run(new_oracle(tmp_path, 3), 3)
     oracle = new_oracle(tmp_path, 5)
-    oracle.restore(workers=False)
+    run(oracle, 3)
     assert not oracle.is_over()
     run(oracle, 2)
     assert oracle.is_over() and oracle.create_trial("tuner0").status == "STOPPED"
 
 
 def test_a_worker_that_comes_back_gets_its_trial_back(tmp_path):
-    dealt = new_oracle(tmp_path).create_trial("w1").trial_id
+    before = new_oracle(tmp_path)
+    run(before, 1)
+    dealt = before.create_trial("w1")
     oracle = new_oracle(tmp_path)
-    oracle.restore(workers=True)
-    assert oracle.create_trial("w2").trial_id != dealt
-    assert oracle.create_trial("w1").trial_id == dealt
+    oracle.restore({0: 0.25})
+    assert oracle.end_order == ["00"] and oracle.trials["00"].score == 0.25 and not oracle.tuner_ids
+    assert oracle.create_trial("w2").trial_id != dealt.trial_id
+    again = oracle.create_trial("w1")
+    assert again.trial_id == dealt.trial_id
+    assert again.hyperparameters.values == dealt.hyperparameters.values
 
 
 def test_a_silent_workers_trial_goes_to_the_next_that_asks(tmp_path):
@@ -103,39 +106,3 @@ def test_a_silent_workers_trial_goes_to_the_next_that_asks(tmp_path):
     assert oracle.missing_workers() == ["w1"]
     assert oracle.create_trial("w2").trial_id == lost.trial_id
     assert set(oracle.ongoing_trials) == {"w2"} and oracle.tuner_ids == {"w2"}
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"trials": {"0": {}}, "oracle": {}}'])
-def test_a_damaged_state_is_named(tmp_path, content):
-    (tmp_path / "state.json").write_text(content)
-    with pytest.raises(InputError, match=r"state\.json"):
-        new_oracle(tmp_path).restore(workers=False)
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        (
-            ("oracle", "hyperparameters", "space", 0),
-            {"class_name": "Popen", "module": "subprocess", "config": {}},
-        ),
-        (("trials", "first", "hyperparameters", "space"), []),
-        (("trials", "first", "trial_id"), ["0"]),
-        (("oracle", "retry_queue"), ["7"]),
-        (("oracle", "seed"), None),
-        (("oracle", "display"), {"trial_number": ""}),
-        (("oracle", "id_to_hash"), {"0": {}}),
-        (("oracle", "run_times"), {"0": "1"}),
-        (("trials",), 5),
-    ],
-)
-def test_a_state_that_is_not_this_searchs_is_refused(tmp_path, path, value):
-    run(new_oracle(tmp_path), 2)
-    state = json.loads((tmp_path / "state.json").read_text())
-    place = state
-    for step in path[:-1]:
-        place = place[next(iter(place)) if step == "first" else step]
-    place[path[-1]] = value
-    (tmp_path / "state.json").write_text(json.dumps(state))
-    with pytest.raises(InputError, match="is no state of a search"):
-        new_oracle(tmp_path).restore(workers=False)

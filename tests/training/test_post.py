@@ -17,7 +17,7 @@ def test_who_is_who():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"name": ""}, {"name": "../w1"}, {"ip": ""}, {"port": "0"}, {"port": "http"}, {"port": "70000"}],
+    [{"name": ""}, {"ip": ""}, {"port": "0"}, {"port": "http"}, {"port": "70000"}],
 )
 def test_an_address_that_cannot_be_is_refused(changes):
     with pytest.raises(InputError, match="KERASTUNER_"):

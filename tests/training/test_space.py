@@ -13,7 +13,7 @@ from kcseg.training.space import SPACE, configure, hyperparameters, values_of
 @pytest.mark.parametrize("preset", PRESETS)
 def test_any_values_of_the_space_are_settings_that_can_be(preset):
     oracle = keras_tuner.oracles.RandomSearchOracle(
-        keras_tuner.Objective("dice", "max"), max_trials=100, seed=1, hyperparameters=hyperparameters()
+        keras_tuner.Objective("dice", "max"), max_trials=100, seed=1, hyperparameters=hyperparameters(SPACE)
     )
     for number in range(100):
         values = oracle.populate_space(str(number))["values"]
@@ -36,15 +36,15 @@ def test_settings_not_named_stay_and_strength_one_changes_nothing():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_presets_own_values_leave_it_as_it_is(preset):
-    values = values_of(PRESETS[preset])
+    values = values_of(PRESETS[preset], SPACE)
     assert list(values) == list(SPACE) and configure(PRESETS[preset], values) == PRESETS[preset]
 
 
 def test_settings_beyond_the_space_have_no_values_in_it():
     for changed in ({"network.filters": 12}, {"training.learning_rate": 0.1}):
-        assert values_of(configure(PRESETS["quick"], changed)) is None
+        assert values_of(configure(PRESETS["quick"], changed), SPACE) is None
     finer = replace(PRESETS["quick"].training, learning_rate=0.00123456)  # than a trial's values are kept
-    assert values_of(replace(PRESETS["quick"], training=finer)) is None
+    assert values_of(replace(PRESETS["quick"], training=finer), SPACE) is None
 
 
 def test_what_float32_messages_lose_does_not_change_the_settings():

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 from dataclasses import replace
@@ -8,11 +9,11 @@ import tensorflow as tf
 from kcseg.errors import InputError
 from kcseg.files import read_json
 from kcseg.training import trial as trials
-from kcseg.training import tune as tuning
 from kcseg.training.run import plan_members
+from kcseg.training.search import Budget, Search
 from kcseg.training.space import Between, OneOf
-from kcseg.training.trial import BEYOND_BUDGET, FAILED, FINISHED, Budget, read_result
-from kcseg.training.tune import Search, best_trial, read_results, tune
+from kcseg.training.trial import BEYOND_BUDGET, FAILED, FINISHED, Trial, read_results
+from kcseg.training.tune import best_trial, tune
 
 SPACE = {"network.filters": OneOf((2, 4)), "training.learning_rate": Between(1e-3, 1e-2, logarithmic=True)}
 
@@ -31,7 +32,7 @@ def untrained(monkeypatch):
 
     faults, seen = {}, []
 
-    def fit(folder, steps, validation, config, *, seed, tell, stage):
+    def fit(folder, steps, validation, config, *, tell, stage, **more):
         seen.append(config)
         if error := faults.get(len(seen)):
             raise error
@@ -40,8 +41,8 @@ def untrained(monkeypatch):
         state.best_score = config.network.filters / 10 + config.training.learning_rate
         return None, state
 
-    monkeypatch.setattr(trials, "fit_network", fit)
-    monkeypatch.setattr(tuning, "run_trial_apart", trials.run_trial)
+    monkeypatch.setattr("kcseg.training.members.fit_network", fit)
+    monkeypatch.setattr(trials, "call_apart", lambda function, trial, tell: function(trial, tell))
     return faults, seen
 
 
@@ -56,19 +57,20 @@ def test_trials_are_trained_on_folds_and_scored_by_their_mean_and_killed_ones_ar
             return
         assert 1 <= done <= total == 4  # two folds, an epoch of two steps
         if stage == "trial 1":  # as the kernel does where memory runs out
-            holder = (tmp_path / "trials" / "trial_1" / ".lock").read_text().split()[0]
-            os.kill(int(holder), signal.SIGKILL)
+            (process,) = multiprocessing.active_children()
+            os.kill(process.pid, signal.SIGKILL)
 
     search = replace(search, trials=3)
     results = tune(tmp_path, rings, search, tell=tell)
     assert [result.trial for result in results] == ["0", "1", "2"]
     assert told[0] == (0, 3) and told[-1] == (3, 3)
     killed = results.pop(1)
-    assert killed.status == FAILED and killed.reason == "ended by signal 9, most likely memory ran out"
+    assert killed.status == FAILED and killed.parameters > 0
+    assert killed.reason == "ended by signal 9, most likely memory ran out"
     for result in results:
         assert result.status == FINISHED and result.dice == pytest.approx(sum(result.fold_dice) / 2)
         assert len(result.fold_dice) == 2 and result.parameters > 0 and result.ms_per_image is None
-        config = read_json(tmp_path / "trials" / f"trial_{result.trial}" / "config.json")
+        config = read_json(tmp_path / "trials" / f"trial-{result.trial}" / "config.json")
         assert config["network"]["filters"] == result.values["network.filters"]
     assert not list(tmp_path.rglob("state.npz"))
     assert tune(tmp_path, rings, search) == [results[0], killed, results[1]]  # all are there
@@ -130,18 +132,14 @@ def test_a_space_without_a_network_small_enough_is_an_error_that_names_the_small
 
 def test_what_is_beyond_the_budget_is_not_trained(tmp_path, rings, search, untrained, monkeypatch):
     _, seen = untrained
-    members = plan_members(rings.ids, search.config)[:1]
-    values = {"network.filters": 2}
-    result = trials.run_trial(
-        tmp_path / "trial_0", values, rings, members, search.trial_settings(values), Budget(parameters=10)
-    )
-    assert result.status == BEYOND_BUDGET and "10 allowed" in result.reason and not seen
-
     monkeypatch.setattr(
         trials, "milliseconds_per_image", lambda network, size: 0.001 * network.count_params()
     )
-    results = tune(tmp_path / "b", rings, replace(search, trials=6, budget=Budget(ms_per_image=1.0)))
+    search = replace(search, trials=6, folds=1, budget=Budget(ms_per_image=1.0))
+    results = tune(tmp_path, rings, search)
     assert {result.status for result in results} == {FINISHED, BEYOND_BUDGET}
+    beyond = [result for result in results if result.status == BEYOND_BUDGET]
+    assert all("1 allowed" in result.reason for result in beyond) and len(seen) == 6 - len(beyond)
     assert all((result.ms_per_image > 1.0) == (result.status == BEYOND_BUDGET) for result in results)
 
 
@@ -150,12 +148,23 @@ def test_the_time_of_an_image_is_measured(tiny):
     assert 0 < trials.milliseconds_per_image(network, (32, 32)) < 10_000
 
 
-def test_a_lost_state_costs_no_finished_trial(tmp_path, rings, search, untrained):
+def test_lost_proposals_cost_no_finished_trial(tmp_path, rings, search, untrained):
     _, seen = untrained
     results = tune(tmp_path, rings, search)
-    (tmp_path / "state.json").unlink()
+    (tmp_path / "proposals.json").unlink()
     trained = len(seen)
-    assert tune(tmp_path, rings, search) == results and len(seen) == trained
+    more = tune(tmp_path, rings, replace(search, trials=3))
+    assert more[:2] == results and len(more) == 3 and len(seen) == trained + search.folds
+
+
+def test_a_trial_of_other_settings_begins_anew(tmp_path, rings, search, untrained):
+    _, seen = untrained
+    members = plan_members(rings.ids, search.config)[:1]
+    for filters in (2, 4, 4):
+        values = {"network.filters": filters}
+        trial = Trial(tmp_path, 7, values, search.trial_settings(values), rings, members)
+        assert trials.run_trial(trial).values == values
+    assert [config.network.filters for config in seen] == [2, 4]
 
 
 def test_other_settings_other_data_and_other_folders_are_refused(tmp_path, rings, search, untrained):
@@ -169,28 +178,10 @@ def test_other_settings_other_data_and_other_folders_are_refused(tmp_path, rings
     (tmp_path / "else" / "thesis.tex").touch()
     with pytest.raises(InputError, match="not a search"):
         tune(tmp_path / "else", rings, search)
-    assert len(read_results(tmp_path / "run")) == 2
+    assert len(read_results(tmp_path / "run" / "trials")) == 2
 
 
 @pytest.mark.parametrize("changes", [{"trials": 0}, {"folds": 3}, {"epochs": 0}])
 def test_searches_that_cannot_be_are_refused(search, changes):
     with pytest.raises(InputError):
         replace(search, **changes)
-
-
-def test_files_that_keras_tuner_would_read_back_are_not_looked_at(tmp_path, rings, search, untrained):
-    tune(tmp_path, rings, replace(search, trials=1))
-    for name in ("tuner0.json", "oracle.json", "trial_0/trial.json"):
-        (tmp_path / "trials" / name).write_text("not JSON, and read by nobody")
-    assert len(tune(tmp_path, rings, search)) == 2
-
-
-@pytest.mark.parametrize(
-    "stated",
-    ['"trial": "1", "status": "finished", "values": {}, "dice": 0.5, "a\\n\\u0000b": 1', '"trial": "x"'],
-)
-def test_a_damaged_result_is_refused_in_one_line(tmp_path, stated):
-    (tmp_path / "result.json").write_text("{" + stated + "}")
-    with pytest.raises(InputError) as caught:
-        read_result(tmp_path)
-    assert str(tmp_path / "result.json") in str(caught.value) and str(caught.value).isprintable()

@@ -2,6 +2,8 @@
 
 import json
 import re
+import zlib
+from collections.abc import Callable
 from typing import Any
 
 import anyio
@@ -56,7 +58,7 @@ def rest_app(model: ServedModel, queue: Queue, metrics: Metrics) -> Starlette:
         routes.append(Route(path + ":{method:str}", _not_served, methods=["POST"]))
         routes.append(Route(path + "/metadata", metadata, methods=["GET"]))
         routes.append(Route(path, status, methods=["GET"]))
-    handlers = {Failure: _failed, HTTPException: _unknown_path, Exception: _crashed}
+    handlers = {Failure: _failed, HTTPException: _refused, Exception: _crashed}
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
@@ -73,19 +75,32 @@ def _predict(model: ServedModel, queue: Queue, name: str, version: int | None, b
 
 
 async def _body(request: Request) -> bytearray:
-    body = bytearray()
+    body, unpack = bytearray(), _unpacker(request.headers.get("content-encoding", "identity"))
     try:
         with anyio.fail_after(RECEIVE_S):
             async for part in request.stream():
-                body += part
+                body += unpack(part)
                 if len(body) > MAXIMUM_BYTES:
                     raise invalid(f"Expected at most {MAXIMUM_BYTES} bytes in a request; send fewer images")
+    except zlib.error as error:
+        raise invalid(f"Failed to decompress the request: {error}") from None
     except TimeoutError:
         late = f"The request did not arrive within {RECEIVE_S:g} s"
         raise Failure(grpc.StatusCode.DEADLINE_EXCEEDED, late) from None
     except ClientDisconnect:
         raise Failure(grpc.StatusCode.CANCELLED, "The client left") from None
     return body
+
+
+def _unpacker(encoding: str) -> Callable[[bytes], bytes]:
+    """Return what unpacks the parts of a body, no more of them than a request may have."""
+    match encoding.strip().lower():
+        case "identity":
+            return bytes
+        case "gzip":
+            unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+            return lambda part: unpacking.decompress(part, MAXIMUM_BYTES + 1)
+    raise HTTPException(415)
 
 
 def _asked(request: Request) -> tuple[str, int | None]:
@@ -108,7 +123,9 @@ async def _failed(_: Request, failure: Any) -> Response:
     return _answer({"error": failure.message}, failure.http_status)
 
 
-async def _unknown_path(request: Request, _: Exception) -> Response:
+async def _refused(request: Request, error: Any) -> Response:
+    if error.status_code == 415:
+        return _answer({"error": "Expected a body as it is, or packed with gzip"}, 415)
     known = request.url.path.startswith("/v1/")
     return await _failed(request, _malformed(request) if known else not_found("Not Found"))
 

@@ -1,6 +1,7 @@
 """TF Serving's REST API as its documentation shows it, request by request, and all that nobody should send."""
 
 import base64
+import gzip
 import io
 import json
 import socket
@@ -23,9 +24,9 @@ def ask(server):
     pool = urllib3.PoolManager(retries=False, timeout=60.0)
     root = server.rest_address.removesuffix(MODEL)
 
-    def ask(method, path, body=None):
+    def ask(method, path, body=None, **headers):
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        response = pool.request(method, root + path, body=data)
+        response = pool.request(method, root + path, body=data, headers=headers)
         assert response.headers["Content-Type"] == "application/json"
         return response.status, json.loads(response.data)
 
@@ -255,3 +256,21 @@ def test_a_client_that_leaves_in_the_middle_hurts_nobody(ask, server):
             return
         time.sleep(0.1)
     raise AssertionError("places in the queue were lost")
+
+
+def test_a_body_may_be_packed(ask):
+    body = json.dumps({"inputs": {"image": IMAGE.tolist()}}).encode()
+    packed = gzip.compress(body)
+    assert ask("POST", PREDICT, packed, **{"Content-Encoding": "gzip"}) == ask("POST", PREDICT, body)
+
+
+def test_a_packed_body_cannot_grow_without_bound(ask):
+    packed = gzip.compress(b" " * (200 << 20))
+    status, answer = ask("POST", PREDICT, packed, **{"Content-Encoding": "gzip"})
+    assert status == 400 and "at most" in answer["error"]
+
+
+@pytest.mark.parametrize(("encoding", "expected"), [("gzip", 400), ("br", 415), ("deflate", 415)])
+def test_what_cannot_be_unpacked_is_refused(ask, encoding, expected):
+    status, answer = ask("POST", PREDICT, b'{"instances": []}', **{"Content-Encoding": encoding})
+    assert status == expected and answer["error"]

@@ -1,4 +1,4 @@
-"""Processes of our own beside the one a user started."""
+"""Processes that kcseg starts beside the one a user started."""
 
 import multiprocessing
 import os
@@ -6,7 +6,7 @@ import threading
 
 
 def end_with_parent() -> None:
-    """Let this process, started by multiprocessing, end when its parent is killed; else it would live and write on."""
+    """Let this process, which multiprocessing started, end when its parent is killed; else it would go on writing."""
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -24,7 +24,7 @@ class Share:
 
 @contextmanager
 def joined(address: str) -> Iterator[None]:
-    """Join a running Ray cluster from one of its nodes, and leave it at the end; what still runs for us ends then.
+    """Join a running Ray cluster from one of its nodes, and leave it at the end, which also ends our tasks.
 
     Args:
         address: `HOST:PORT` of the head; `auto` takes `RAY_ADDRESS`, or else the cluster this machine belongs to.
@@ -48,10 +48,10 @@ def joined(address: str) -> Iterator[None]:
 
 
 def worker_share() -> Share:
-    """Return what one worker takes of the cluster we have joined: a GPU where there are any, or else a whole node.
+    """Return what one worker takes of the cluster that was joined: a GPU where there are any, or else a whole node.
 
-    A whole node, because TensorFlow uses all of its cores, as it does without Ray; of nodes that differ, as much as
-    the smallest has. With a GPU go its part of the node's CPUs. Our choice.
+    A whole node, because TensorFlow uses all of its cores, as it does without Ray; if nodes differ, as much as the
+    smallest has. A worker with a GPU also takes the same part of the node's CPUs. Our choice.
 
     Raises:
         InputError: no node has a CPU or a GPU.
@@ -83,6 +83,6 @@ def _refuse_silent(address: str) -> None:
         failed, reason = True, f"no answer within {_ANSWER_WITHIN_S} seconds"
     if failed:
         raise InputError(
-            f"no Ray cluster to be joined at {address!r} ({reason}); start one with 'ray start --head', "
+            f"no Ray cluster can be joined at {address!r} ({reason}); start one with 'ray start --head', "
             "and run kcseg on one of its nodes"
         )

@@ -11,13 +11,13 @@ import numpy as np
 
 from kcseg.config import AugmentationConfig
 
-cv2.setNumThreads(0)  # the training step needs the cores more than OpenCV does
+cv2.setNumThreads(0)  # leaves the cores to the training step
 
 
 class Augmenter:
     """Shift, turn, zoom, noise, brightness and contrast (the paper's six), seeded call by call.
 
-    Not to be shared between threads: it holds the generator it reseeds.
+    Not to be shared between threads, because each call seeds the one generator anew.
     """
 
     def __init__(self, config: AugmentationConfig):

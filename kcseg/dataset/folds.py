@@ -6,9 +6,9 @@ from kcseg.errors import InputError
 
 
 def random_folds(ids: tuple[str, ...], folds: int, *, seed: int) -> tuple[tuple[str, ...], ...]:
-    """Deal the ids into `folds` random groups whose sizes differ by one at most.
+    """Deal the ids into `folds` random groups whose sizes differ by one at most; every id is in exactly one.
 
-    Stratified by nothing (our choice: the paper says random). Every id is in exactly one group.
+    Not stratified (our choice; the paper says random).
 
     Raises:
         InputError: fewer ids than folds.

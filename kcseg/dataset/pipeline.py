@@ -13,13 +13,13 @@ from kcseg.image.window import AIR_HU, stack, window
 
 
 class Steps(ABC):
-    """The endless stream of training batches; any step can be asked for, which is what makes training resumable.
+    """The endless stream of training batches. A batch depends on its step alone, so that training can be resumed.
 
-    The images are dealt in a new random order each time all have been seen, and no batch is ever smaller than
-    `batch_size`: a batch may begin with the last images of one order and end with the first of the next.
+    The images come in a new random order each time all have been seen. No batch is smaller than `batch_size`: it
+    may begin with the last images of one order and end with the first of the next.
 
     Attributes:
-        per_epoch: steps of an epoch; those in which every image is seen once, rounded up, unless said otherwise.
+        per_epoch: steps of an epoch; if not given, those in which every image is seen once, rounded up.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Steps(ABC):
     def dataset(self, first: int, last: int) -> tf.data.Dataset:
         """Return the steps from `first` up to `last`, prepared ahead of the training step that takes them."""
         both = tf.TensorSpec((self._batch_size, *self._size, 1), tf.float32)
-        # a generator and not a map: tf.data runs maps in several threads when it sees fit, the augmenter stands one
+        # a generator and not a map: tf.data may run maps in several threads, and the augmenter allows one
         steps = tf.data.Dataset.from_generator(
             lambda: map(self, range(first, last)), output_signature=(both, both)
         )
@@ -63,10 +63,7 @@ class TrainingSteps(Steps):
     """Images of the challenge and their references."""
 
     def __init__(self, batch: Batch, config: Config, *, seed: int, per_epoch: int | None = None):
-        if batch.masks is None:
-            raise ValueError("training needs masks")
-        self._images = window(stack(batch.images, AIR_HU), config.image.window_hu)
-        self._masks = stack(batch.masks, False).astype(np.uint8)
+        self._images, self._masks = _stacked(batch, config)
         super().__init__(len(batch), self._images.shape[1:], config, seed, per_epoch)
 
     def _take(self, chosen: list[int], step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +77,7 @@ class PersonSteps(Steps):
         self._persons = persons
         self._pretraining = config.pretraining
         size = (self._pretraining.size_px,) * 2
-        # an epoch is what a kill can cost, and COCO is large
+        # not all of COCO in an epoch: a kill loses the epoch it falls into
         super().__init__(len(persons), size, config, seed, self._pretraining.steps_per_epoch)
 
     def _take(self, chosen: list[int], step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -98,22 +95,29 @@ def person_validation(persons: CocoPersons, config: Config) -> tf.data.Dataset:
         persons.crop(index % len(persons), config.pretraining, random) for index in random.permutation(count)
     ]
     images, labels = (np.stack(part) for part in zip(*crops, strict=True))
+    return _validation(images, labels, config)
+
+
+def validation_dataset(batch: Batch, config: Config) -> tf.data.Dataset:
+    """Return windowed images and their references, float32 (batch, height, width, 1) in [0, 1] each."""
+    return _validation(*_stacked(batch, config), config)
+
+
+def _stacked(batch: Batch, config: Config) -> tuple[np.ndarray, np.ndarray]:
+    """Return windowed images, float32 in [0, 1], and masks, uint8; (count, height, width) each."""
+    if batch.masks is None:
+        raise ValueError("training needs masks")
+    images = window(stack(batch.images, AIR_HU), config.image.window_hu)
+    return images, stack(batch.masks, False).astype(np.uint8)
+
+
+def _validation(images: np.ndarray, labels: np.ndarray, config: Config) -> tf.data.Dataset:
     dataset = tf.data.Dataset.from_tensor_slices((images[..., np.newaxis], _as_reference(labels)))
     return dataset.batch(config.training.batch_size).prefetch(1)
 
 
-def validation_dataset(batch: Batch, config: Config) -> tf.data.Dataset:
-    """Return images and references unchanged but for the window, float32 (batch, height, width, 1) in [0, 1] each."""
-    if batch.masks is None:
-        raise ValueError("validation needs masks")
-    images = window(stack(batch.images, AIR_HU), config.image.window_hu)
-    masks = stack(batch.masks, False).astype(np.float32)
-    dataset = tf.data.Dataset.from_tensor_slices((images[..., np.newaxis], masks[..., np.newaxis]))
-    return dataset.batch(config.training.batch_size).prefetch(1)
-
-
 def _as_reference(labels: np.ndarray) -> np.ndarray:
-    """Return labels as float32 with a channel; what is unknown is negative, as `losses.where_known` expects."""
+    """Return labels as float32 with a channel; unknown pixels become negative, as `losses.where_known` expects."""
     return np.where(labels == UNKNOWN, -1.0, labels)[..., np.newaxis].astype(np.float32)
 
 

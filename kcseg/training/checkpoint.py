@@ -164,18 +164,18 @@ def load_weights(path: Path, network: keras.Model) -> None:
 
 def _check_arrays(file: h5py.File, least: int) -> None:
     """Refuse links, arrays that are not stored in the file as they are, and fewer arrays than `least`."""
-    links: list[Any] = []
-    arrays: list[h5py.Dataset] = []
-    # both go to each group once, however many names it has
-    file.visititems_links(lambda _, link: links.append(link))
-    file.visititems(lambda _, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
-    if not all(isinstance(link, h5py.HardLink) for link in links):
-        raise ValueError("it has links")
-    # other layouts may read other files, or unpack to any size
-    if any(
-        array.external or array.is_virtual or array.id.get_storage_size() != array.nbytes for array in arrays
-    ):
-        raise ValueError("an array is not stored in it as it is")
+    arrays = []
+
+    def check(name: str, link: object) -> None:
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError("it has links")
+        if isinstance(item := file[name], h5py.Dataset):
+            # other layouts may read other files, or unpack to any size
+            if item.external or item.is_virtual or item.id.get_storage_size() != item.nbytes:
+                raise ValueError("an array is not stored in it as it is")
+            arrays.append(name)
+
+    file.visititems_links(check)  # goes to each group once, however many names it has
     if len(arrays) < least:  # Keras would leave those that are missing random
         raise ValueError(f"{len(arrays)} arrays instead of {least}")
 

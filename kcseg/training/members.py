@@ -18,12 +18,7 @@ from kcseg.training.run import Member, Run, plan_members
 
 
 def train_members(
-    run: Run,
-    batch: Batch,
-    numbers: Sequence[int],
-    tell: Tell = silent,
-    *,
-    wait: bool = False,
+    run: Run, batch: Batch, numbers: Sequence[int], tell: Tell = silent, *, wait: bool = False
 ) -> None:
     """Train the named members one after the other; finished ones are passed over, interrupted ones go on.
 
@@ -94,14 +89,9 @@ def refuse_unknown(run: Run, numbers: Sequence[int]) -> None:
 
 def _train_member(run: Run, member: Member, batch: Batch, tell: Tell) -> None:
     folder, weights = run.member_folder(member.number), run.weights_path(member.number)
+    stage = member_stage(member.number)
     network, state = fit_member(
-        folder,
-        member,
-        batch,
-        run.config,
-        start=run.pretrained(),
-        tell=tell,
-        stage=member_stage(member.number),
+        folder, member, batch, run.config, start=run.pretrained(), tell=tell, stage=stage
     )
     with atomic_path(weights) as path:
         network.save_weights(path)

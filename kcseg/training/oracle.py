@@ -3,40 +3,28 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial, TrialStatus
-from keras_tuner.oracles import BayesianOptimizationOracle, RandomSearchOracle
+from keras_tuner.oracles import BayesianOptimizationOracle
 from sklearn.exceptions import ConvergenceWarning
 
 from kcseg.files import read_json, write_json
+from kcseg.network.unet import count_parameters
+from kcseg.training.search import Search
+from kcseg.training.space import hyperparameters, values_of
 
 OBJECTIVE = keras_tuner.Objective("dice", direction="max")
 # Our choices. keras-tuner would begin with three random trials per dimension, which is more than a search has; and
 # takes scores for exact, where the Dice of small runs varies by a tenth of its spread.
 RANDOM_FIRST = 8
 _NOISE = 1e-2
-MOST_DRAWS = 1000  # of settings, for one that is within the limit
+MOST_DRAWS = 1000  # of settings, for one that is within the budget
 _HOPELESS = 1e3  # keras-tuner minimises the negative Dice, which is never so high
-
-
-@dataclass
-class Limit:
-    """How many parameters a network may have: `count` of a trial's values is at most `most`."""
-
-    count: Callable[[Mapping[str, Any]], int]
-    most: int
-    smallest: float = np.inf  # count met so far
-
-    def allows(self, values: Mapping[str, Any]) -> bool:
-        """Whether the network is within the limit."""
-        count = self.count(values)
-        self.smallest = min(count, self.smallest)
-        return count <= self.most
 
 
 class Oracle(keras_tuner.Oracle):
@@ -46,45 +34,32 @@ class Oracle(keras_tuner.Oracle):
     keras-tuner's own: those are written in place, and a kill can break them.
 
     Args:
-        space: names and bounds of the values.
+        search: what is searched.
         path: the file; if there is one, its proposals are dealt first, in their order.
-        trials: how many are dealt.
-        seed: of the proposals.
-        random: never learn.
-        limit: on the networks that are proposed.
-        first: values of the first trial, unless they are beyond the limit; None draws them like any other.
         timeout_s: a worker that is silent for so long loses its trial to the next that asks.
     """
 
-    def __init__(
-        self,
-        space: keras_tuner.HyperParameters,
-        path: Path,
-        *,
-        trials: int,
-        seed: int,
-        random: bool,
-        limit: Limit | None = None,
-        first: Mapping[str, Any] | None = None,
-        timeout_s: float = np.inf,
-    ):
+    def __init__(self, search: Search, path: Path, timeout_s: float):
+        space = hyperparameters(search.space)
         # keras-tuner takes a seed of 0 for none
-        super().__init__(OBJECTIVE, max_trials=trials, hyperparameters=space, seed=seed + 1)
+        seed = 1 + (search.config.seed if search.seed is None else search.seed)
+        super().__init__(OBJECTIVE, max_trials=search.trials, hyperparameters=space, seed=seed)
         self.verbose = 0
         self.timeout_s = timeout_s
         self.heard_last = time.monotonic()
+        self.smallest: float = np.inf  # of the networks considered, in parameters
         self._heard: dict[str, float] = {}  # seconds of the monotonic clock, by worker
-        self.limit = limit
-        self._path, self._random = path, random
+        self._search, self._path = search, path
         self._kept: list[dict[str, Any]] = []
+        first = values_of(search.config, search.space) if search.known_first else None
         if path.exists():
             self._kept = read_json(path)
         elif first and self._allows(first):
-            self._kept = [{"values": dict(first), "worker": ""}]
+            self._kept = [{"values": first, "worker": ""}]
         # fitted to the trials before a proposal, it also guesses how those will end that others still train
-        self._process: Any = BayesianOptimizationOracle(OBJECTIVE, alpha=_NOISE, seed=self.seed).gpr
-        if limit:
-            self._process = _Within(self._process, limit, space)
+        self._process: Any = BayesianOptimizationOracle(OBJECTIVE, alpha=_NOISE, seed=seed).gpr
+        if search.budget.parameters is not None:
+            self._process = _Within(self._process, self._allows, space)
 
     def save(self) -> None:
         """Keep all proposals, and who trains those that have not ended."""
@@ -98,7 +73,7 @@ class Oracle(keras_tuner.Oracle):
 
     def restore(self, scores: Mapping[int, float]) -> None:
         """Deal the trials that were kept to the same workers, who may still train them, and end those with a score."""
-        for number, proposal in enumerate(self._kept):
+        for number, proposal in enumerate(self._kept[: self.max_trials]):
             if number not in scores and not proposal["worker"]:
                 break  # this one, and those after it, are for the next that asks
             trial = self.create_trial(proposal["worker"])
@@ -120,13 +95,10 @@ class Oracle(keras_tuner.Oracle):
 
     def get_trial(self, trial_id: str) -> Trial:
         """Return a trial; a worker asks for its own to say that it lives."""
-        self._hear_of(trial_id)
+        for worker, trial in list(self.ongoing_trials.items()):
+            if trial.trial_id == trial_id:
+                self._hear(worker)
         return super().get_trial(trial_id)
-
-    def end_trial(self, trial: Trial) -> None:
-        """Take a trial back."""
-        self._hear_of(trial.trial_id)
-        super().end_trial(trial)
 
     def missing_workers(self) -> list[str]:
         """Workers that hold a trial and have been silent for too long."""
@@ -138,7 +110,7 @@ class Oracle(keras_tuner.Oracle):
         return not self.ongoing_trials and len(set(self.end_order)) >= self.max_trials
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Propose the values of a trial within the limit; none, which ends the search, where hardly any are."""
+        """Propose the values of a trial within the budget; none, which ends the search, where hardly any are."""
         number = len(self.trials)
         values = self._kept[number]["values"] if number < len(self._kept) else self._draw(trial_id)
         return {"status": TrialStatus.RUNNING if values else TrialStatus.STOPPED, "values": values}
@@ -160,12 +132,9 @@ class Oracle(keras_tuner.Oracle):
         keras-tuner's own generators begin anew with the process, so that a kill would change what is proposed.
         """
         seed = int(np.random.SeedSequence([self.seed, len(self.trials)]).generate_state(1)[0])
-        proposer = (
-            RandomSearchOracle(OBJECTIVE, seed=seed)
-            if self._random
-            else BayesianOptimizationOracle(
-                OBJECTIVE, num_initial_points=RANDOM_FIRST, alpha=_NOISE, seed=seed
-            )
+        random_first = self.max_trials if self._search.random else RANDOM_FIRST
+        proposer = BayesianOptimizationOracle(
+            OBJECTIVE, num_initial_points=random_first, alpha=_NOISE, seed=seed
         )
         proposer.trials = self.trials
         proposer.set_state({**proposer.get_state(), **self.get_state(), "seed": seed, "seed_state": seed})
@@ -173,12 +142,15 @@ class Oracle(keras_tuner.Oracle):
         return proposer
 
     def _allows(self, values: Mapping[str, Any]) -> bool:
-        return self.limit is None or self.limit.allows(values)
-
-    def _hear_of(self, trial_id: str) -> None:
-        for worker, trial in list(self.ongoing_trials.items()):
-            if trial.trial_id == trial_id:
-                self._hear(worker)
+        """Whether the network of these values has no more parameters than the budget allows."""
+        most = self._search.budget.parameters
+        if most is None:
+            return True
+        parts = [(name.split("."), value) for name, value in values.items()]
+        changes = {key: value for (section, key), value in parts if section == "network"}
+        parameters = count_parameters(replace(self._search.config.network, **changes))
+        self.smallest = min(parameters, self.smallest)
+        return parameters <= most
 
     def _hear(self, worker: str) -> None:
         self._heard[worker] = self.heard_last = time.monotonic()
@@ -186,13 +158,13 @@ class Oracle(keras_tuner.Oracle):
 
 @dataclass
 class _Within:
-    """A Gaussian process that expects nothing of what is beyond the limit, so that its best is within it.
+    """A Gaussian process that expects nothing of what is beyond the budget, so that its best is within it.
 
-    Drawing again would not do: the best beyond the limit would be found again.
+    Drawing again would not do: the best beyond the budget would be found again.
     """
 
     process: Any
-    limit: Limit
+    allows: Callable[[Mapping[str, Any]], bool]
     space: keras_tuner.HyperParameters
 
     def fit(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -202,7 +174,7 @@ class _Within:
     def predict(self, x: np.ndarray, return_std: bool) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and standard deviation for vectors in [0, 1], (count, dimensions)."""
         mean, deviation = self.process.predict(x, return_std=return_std)
-        beyond = [not self.limit.allows(self._values(vector)) for vector in x]
+        beyond = [not self.allows(self._values(vector)) for vector in x]
         return np.where(beyond, _HOPELESS, mean), np.where(beyond, 0.0, deviation)
 
     def _values(self, vector: np.ndarray) -> dict[str, Any]:

@@ -98,17 +98,13 @@ def serve(tuner: Tuner, post: Post) -> None:
         if oracle.is_over() and silence > (_FAREWELL_S if oracle.tuner_ids else _LATE_S):
             return
         if silence > oracle.timeout_s:
-            raise InputError(_missing(oracle, post))
+            held = [f"{worker} (trial {trial.trial_id})" for worker, trial in oracle.ongoing_trials.items()]
+            what = f"worker {', '.join(held)} has not been heard of" if held else "no worker has asked"
+            raise InputError(
+                f"{what} at {post.address} for {oracle.timeout_s:g} s; start this command again, "
+                f"and each worker with its {_ID}"
+            )
     if failures:
         raise InputError(
             f"the chief cannot serve at {post.address}: {failures[0]}; is it this machine's, and the port free?"
         ) from failures[0]
-
-
-def _missing(oracle: Oracle, post: Post) -> str:
-    held = ", ".join(f"{worker} (trial {trial.trial_id})" for worker, trial in oracle.ongoing_trials.items())
-    what = f"worker {held} has not been heard of" if held else "no worker has asked"
-    return (
-        f"{what} at {post.address} for {oracle.timeout_s:g} s; start this command again, "
-        f"and each worker with its {_ID}"
-    )

@@ -177,13 +177,11 @@ def load_run(folder: Path) -> Run:
 
 
 def _refuse_other_run(run: Run, facts: Mapping[str, object]) -> None:
+    other = [name for name, expected in facts.items() if read_json(run.folder / name) != expected]
     if run.report_path.exists() and not run.missing_members():
-        raise InputError(
-            f"{run.folder} holds a finished run; choose another folder, or replace it with 'force'"
-        )
-    for name, expected in facts.items():
-        if read_json(run.folder / name) != expected:
-            raise InputError(
-                f"{run.folder / name} says that the run there was started with other settings or data; "
-                "choose another folder, or replace it with 'force'"
-            )
+        found = "a finished run"
+    elif other:
+        found = f"a run that was started with other settings or data ({other[0]})"
+    else:
+        return
+    raise InputError(f"{run.folder} holds {found}; choose another folder, or replace it with 'force'")

@@ -16,14 +16,6 @@ class OneOf:
 
     values: tuple[Any, ...]
 
-    def declare(self, space: keras_tuner.HyperParameters, name: str) -> None:
-        """Add the dimension to keras-tuner's space."""
-        space.Choice(name, list(self.values))
-
-    def holds(self, value: Any) -> bool:
-        """Whether it is one of them."""
-        return value in self.values
-
 
 @dataclass(frozen=True)
 class Between:
@@ -32,14 +24,6 @@ class Between:
     low: float
     high: float
     logarithmic: bool = False
-
-    def declare(self, space: keras_tuner.HyperParameters, name: str) -> None:
-        """Add the dimension to keras-tuner's space."""
-        space.Float(name, self.low, self.high, sampling="log" if self.logarithmic else "linear")
-
-    def holds(self, value: Any) -> bool:
-        """Whether it lies between them."""
-        return self.low <= value <= self.high
 
 
 # Names are those of the configuration, except for the two strengths of the augmentation, which multiply the ranges of
@@ -65,43 +49,12 @@ SPACE: Mapping[str, OneOf | Between] = MappingProxyType(
 def hyperparameters(space: Mapping[str, OneOf | Between]) -> keras_tuner.HyperParameters:
     """Return the space as keras-tuner takes it."""
     declared = keras_tuner.HyperParameters()
-    for name, dimension in space.items():
-        dimension.declare(declared, name)
-    return declared
-
-
-def configure(base: Config, values: Mapping[str, Any]) -> Config:
-    """Return `base` with the values of a trial, by the names of `SPACE`.
-
-    Numbers keep four digits: further ones mean nothing, and keras-tuner's messages between machines lose them.
-    """
-    for name, value in values.items():
-        section, key = name.split(".")
-        value = four_digits(value)
-        if key == "geometry":
-            changed: Any = _geometry(base.augmentation, value)
-        elif key == "intensity":
-            changed = _intensity(base.augmentation, value)
+    for name, one in space.items():
+        if isinstance(one, OneOf):
+            declared.Choice(name, list(one.values))
         else:
-            changed = replace(getattr(base, section), **{key: value})
-        base = replace(base, **{section: changed})
-    return base
-
-
-def values_of(config: Config, space: Mapping[str, OneOf | Between]) -> dict[str, Any] | None:
-    """Return the values by which `configure` leaves a configuration as it is; None where there are none."""
-    values = {}
-    for name, dimension in space.items():
-        section, key = name.split(".")
-        values[name] = 1.0 if key in ("geometry", "intensity") else getattr(getattr(config, section), key)
-        if not dimension.holds(values[name]):
-            return None
-    return values if configure(config, values) == config else None
-
-
-def four_digits(value: Any) -> Any:
-    """Round a float to four digits; anything else stays as it is."""
-    return float(f"{value:.4g}") if isinstance(value, float) else value
+            declared.Float(name, one.low, one.high, sampling="log" if one.logarithmic else "linear")
+    return declared
 
 
 def _geometry(augmentation: AugmentationConfig, strength: float) -> AugmentationConfig:
@@ -123,3 +76,37 @@ def _intensity(augmentation: AugmentationConfig, strength: float) -> Augmentatio
         brightness=min(augmentation.brightness * strength, 1.0),
         contrast=min(augmentation.contrast * strength, 1.0),
     )
+
+
+# by the last part of their name
+_STRENGTHS = {"geometry": _geometry, "intensity": _intensity}
+
+
+def configure(base: Config, values: Mapping[str, Any]) -> Config:
+    """Return `base` with the values of a trial, by the names of `SPACE`.
+
+    Numbers keep four digits: further ones mean nothing, and keras-tuner's messages between machines lose them.
+    """
+    for name, value in values.items():
+        section, key = name.split(".")
+        value = four_digits(value)
+        part: Any = getattr(base, section)
+        part = _STRENGTHS[key](part, value) if key in _STRENGTHS else replace(part, **{key: value})
+        base = replace(base, **{section: part})
+    return base
+
+
+def values_of(config: Config, space: Mapping[str, OneOf | Between]) -> dict[str, Any] | None:
+    """Return the values by which `configure` leaves a configuration as it is; None where there are none."""
+    values = {}
+    for name, one in space.items():
+        section, key = name.split(".")
+        values[name] = value = 1.0 if key in _STRENGTHS else getattr(getattr(config, section), key)
+        if not (value in one.values if isinstance(one, OneOf) else one.low <= value <= one.high):
+            return None
+    return values if configure(config, values) == config else None
+
+
+def four_digits(value: Any) -> Any:
+    """Round a float to four digits; anything else stays as it is."""
+    return float(f"{value:.4g}") if isinstance(value, float) else value

@@ -73,7 +73,11 @@ def run_trial(trial: Trial, tell: Tell = silent) -> TrialResult:
         if not result.exists():
             remove_leftovers(folder)
             write_json(settings, to_json(trial.config))
-            write_json(result, asdict(_attempt_apart(trial, tell)))
+            try:
+                ended = call_apart(_attempt, trial, tell=tell)
+            except KilledError as error:  # trying again would end in the same way
+                ended = TrialResult(status=FAILED, reason=str(error), **_known(trial))
+            write_json(result, asdict(ended))
         for state in folder.glob("fold-*/state.npz"):
             state.unlink()
     return read_result(folder)
@@ -96,13 +100,6 @@ def milliseconds_per_image(network: keras.Model, size: tuple[int, int]) -> float
     image = tf.zeros((1, *size, 1))
     infer(image)
     return 1e3 * statistics.median(timeit.repeat(lambda: infer(image).numpy(), number=1, repeat=_TIMED_CALLS))
-
-
-def _attempt_apart(trial: Trial, tell: Tell) -> TrialResult:
-    try:
-        return call_apart(_attempt, trial, tell=tell)
-    except KilledError as error:  # trying again would end in the same way
-        return TrialResult(status=FAILED, reason=str(error), **_known(trial))
 
 
 def _attempt(trial: Trial, tell: Tell) -> TrialResult:

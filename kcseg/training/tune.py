@@ -1,18 +1,15 @@
 """Searching the meta-parameters (paper: by Bayesian optimisation), with keras-tuner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers, require_own, write_json
-from kcseg.network.unet import count_parameters
 from kcseg.progress import Tell, silent
-from kcseg.training.oracle import MOST_DRAWS, Limit, Oracle
+from kcseg.training.oracle import MOST_DRAWS, Oracle
 from kcseg.training.post import ALONE, Post, require_chief, serve
 from kcseg.training.search import Search
-from kcseg.training.space import hyperparameters, values_of
 from kcseg.training.trial import FINISHED, TrialResult, read_results
 from kcseg.training.tuner import Tuner
 
@@ -45,30 +42,34 @@ def tune(
         InputError: the folder holds something else or another search; every trial failed; the chief or a worker is
             missing.
     """
-    facts, trials = search.facts(batch), folder / _TRIALS
-    if post.is_worker:
-        if len(read_results(trials)) < search.trials:
-            require_chief(post, timeout_s)
-            require_own(folder / _SETTINGS, facts, "search", "challenge")
-            with locked(folder / "workers" / post.id):
-                Tuner(trials, batch, search, _oracle(folder, search, timeout_s), tell).search()
-        return read_results(trials)
-    require_own(folder / _SETTINGS, facts, "search", "challenge")
-    with locked(folder):
-        remove_leftovers(folder)
-        write_json(folder / _SETTINGS, facts)
-        tuner = Tuner(trials, batch, search, _oracle(folder, search, timeout_s), tell)
+    trials, settings = folder / _TRIALS, folder / _SETTINGS
+    if post.is_worker and len(read_results(trials)) < search.trials:
+        require_chief(post, timeout_s)
+    facts = search.facts(batch)
+    require_own(settings, facts, "search", "challenge")
+    home = folder / "workers" / post.id if post.is_worker else folder
+    with locked(home):
+        remove_leftovers(home)
+        if not post.is_worker:
+            write_json(settings, facts)
+        oracle = Oracle(search, folder / _PROPOSALS, timeout_s)
+        tuner = Tuner(trials, batch, search, oracle, tell)
         tuner.report()
         results = read_results(trials)
         if len(results) < search.trials:
             if post.is_chief:
-                tuner.oracle.restore({int(result.trial): result.dice or 0.0 for result in results})
+                oracle.restore({int(result.trial): result.dice or 0.0 for result in results})
                 serve(tuner, post)
             else:
                 tuner.search()
     results = read_results(trials)
+    if post.is_worker:
+        return results
     if not results:
-        raise InputError(_nothing_fits(tuner.oracle.limit))
+        raise InputError(
+            f"none of {MOST_DRAWS} settings drawn makes a network of at most {search.budget.parameters} parameters; "
+            f"the smallest has {oracle.smallest}; allow so many, or lower 'network.levels'"
+        )
     if not any(result.status == FINISHED for result in results):
         raise InputError(
             f"none of the {len(results)} trials in {trials} could be trained; the last: {results[-1].reason}"
@@ -80,34 +81,3 @@ def best_trial(results: Sequence[TrialResult]) -> TrialResult:
     """Return the finished trial with the highest Dice."""
     finished = [result for result in results if result.status == FINISHED]
     return max(finished, key=lambda result: result.dice or 0.0)
-
-
-def _oracle(folder: Path, search: Search, timeout_s: float) -> Oracle:
-    return Oracle(
-        hyperparameters(search.space),
-        folder / _PROPOSALS,
-        trials=search.trials,
-        seed=search.config.seed if search.seed is None else search.seed,
-        random=search.random,
-        limit=_limit(search),
-        first=values_of(search.config, search.space) if search.known_first else None,
-        timeout_s=timeout_s,
-    )
-
-
-def _limit(search: Search) -> Limit | None:
-    if search.budget.parameters is None:
-        return None
-
-    def count(values: Mapping[str, Any]) -> int:
-        network = {name: value for name, value in values.items() if name.startswith("network.")}
-        return count_parameters(search.settings(network).network)
-
-    return Limit(count, search.budget.parameters)
-
-
-def _nothing_fits(limit: Limit) -> str:
-    return (
-        f"none of {MOST_DRAWS} settings drawn makes a network of at most {limit.most} parameters; the smallest has "
-        f"{limit.smallest}; allow so many, or lower 'network.levels'"
-    )

@@ -35,11 +35,7 @@ class Tuner(keras_tuner.Tuner):
         self._last_sign = 0.0
 
     def search(self) -> None:
-        """Train, or deal, until all trials have ended.
-
-        Raises:
-            Exception: whatever ended a trial that was not the settings' fault.
-        """
+        """Train, or deal, until all trials have ended; what ended one by no fault of its settings is raised."""
         try:
             super().search()
         except FatalError as error:
@@ -47,26 +43,22 @@ class Tuner(keras_tuner.Tuner):
 
     def run_trial(self, trial: Dealt) -> dict[str, float]:
         """Train a trial's settings and return their Dice."""
-        number, values = int(trial.trial_id), dict(trial.hyperparameters.values)
+        number, values, search = int(trial.trial_id), dict(trial.hyperparameters.values), self._search
 
         def tell(stage: str, done: int, total: int, note: str = "") -> None:
-            self._show_life(trial)
+            if time.monotonic() - self._last_sign > _HEARTBEAT_S:
+                self.oracle.get_trial(
+                    trial.trial_id
+                )  # tells the chief, where there is one, that this worker lives
+                self._last_sign = time.monotonic()
             self._tell(stage, done, total, note)
 
-        ours = Trial(
-            self._trials / f"trial-{number}",
-            number,
-            values,
-            self._search.trial_settings(values),
-            self._batch,
-            self._members,
-            self._search.budget.ms_per_image,
-        )
+        folder, config = self._trials / f"trial-{number}", search.trial_settings(values)
+        ours = Trial(folder, number, values, config, self._batch, self._members, search.budget.ms_per_image)
         try:
             return {OBJECTIVE.name: run_trial(ours, tell).dice or 0.0}
-        except (
-            Exception
-        ) as error:  # keras-tuner would blame the settings for a full disk, or a fault of kcseg
+        except Exception as error:
+            # else keras-tuner would blame the settings for a full disk, or for a fault of kcseg
             raise FatalRuntimeError(str(error)) from error
 
     def on_trial_end(self, trial: Dealt) -> None:
@@ -79,9 +71,3 @@ class Tuner(keras_tuner.Tuner):
         results = read_results(self._trials)
         best = max((result.dice or 0.0 for result in results), default=0.0)
         self._tell("trials", len(results), self._search.trials, best_so_far(best))
-
-    def _show_life(self, trial: Dealt) -> None:
-        """Ask the chief, where there is one, for the trial, so that it knows that this worker lives."""
-        if time.monotonic() - self._last_sign > _HEARTBEAT_S:
-            self.oracle.get_trial(trial.trial_id)
-            self._last_sign = time.monotonic()

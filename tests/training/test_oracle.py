@@ -1,11 +1,22 @@
+from dataclasses import replace
+
 import keras_tuner
 import numpy as np
 import pytest
 
-from kcseg.training.oracle import RANDOM_FIRST, Limit, Oracle
-from kcseg.training.space import Between, OneOf, hyperparameters
+from kcseg.config import Config, NetworkConfig, TrainingConfig
+from kcseg.network.unet import count_parameters
+from kcseg.training.oracle import RANDOM_FIRST, Oracle
+from kcseg.training.search import Budget, Search
+from kcseg.training.space import Between, OneOf
 
-SPACE = {"a.x": Between(-1.0, 1.0), "a.y": Between(1e-3, 1.0, logarithmic=True), "a.kind": OneOf(("p", "q"))}
+SPACE = {
+    "network.dropout": Between(0.0, 1.0),
+    "training.learning_rate": Between(1e-3, 1.0, logarithmic=True),
+    "network.filters": OneOf((2, 4)),
+}
+# the top of the hill
+KNOWN = Config(network=NetworkConfig(dropout=0.75, filters=4), training=TrainingConfig(learning_rate=0.1))
 
 
 class Tuner(keras_tuner.Tuner):
@@ -13,19 +24,19 @@ class Tuner(keras_tuner.Tuner):
         raise NotImplementedError
 
 
-def new_oracle(folder, trials=20, *, random=False, seed=2, **options):
-    path = folder / "proposals.json"
-    oracle = Oracle(
-        hyperparameters(SPACE), path, trials=trials, seed=seed, random=random, timeout_s=60, **options
-    )
+def new_oracle(folder, trials=20, **options):
+    search = Search(KNOWN, trials=trials, space=SPACE, **{"seed": 2, "known_first": False, **options})
+    oracle = Oracle(search, folder / "proposals.json", timeout_s=60)
     Tuner(oracle, directory=str(folder))  # says where keras-tuner's own files go
     return oracle
 
 
 def score(values):
-    """A hill at x = 0.5, y = 0.1, higher for kind q."""
+    """A hill at a dropout of 0.75 and a rate of 0.1, higher for four filters."""
     return (
-        -((values["a.x"] - 0.5) ** 2) - (np.log10(values["a.y"]) + 1) ** 2 + 0.3 * (values["a.kind"] == "q")
+        -((2 * values["network.dropout"] - 1.5) ** 2)
+        - (np.log10(values["training.learning_rate"]) + 1) ** 2
+        + 0.3 * (values["network.filters"] == 4)
     )
 
 
@@ -64,16 +75,17 @@ def test_bayesian_proposals_climb(tmp_path):
     assert np.mean(learned) > np.mean(drawn) and max(learned) > max(drawn)
 
 
-def test_a_search_begins_with_what_is_known_unless_it_is_beyond_the_limit(tmp_path):
-    known = {"a.x": 0.5, "a.y": 0.1, "a.kind": "q"}  # the top of the hill
+def test_a_search_begins_with_what_is_known_unless_it_is_beyond_the_budget(tmp_path):
     trials = RANDOM_FIRST + 4
-    values = run(new_oracle(tmp_path / "known", trials, first=known), trials)
+    values = run(new_oracle(tmp_path / "known", trials, known_first=True), trials)
     drawn = run(new_oracle(tmp_path / "drawn", trials), trials)
-    assert values[0] == known and values[1:RANDOM_FIRST] == drawn[1:RANDOM_FIRST]
+    assert values[0] == dict(zip(SPACE, (0.75, 0.1, 4), strict=True))
+    assert values[1:RANDOM_FIRST] == drawn[1:RANDOM_FIRST]
     learned, blind = ([score(value) for value in found[RANDOM_FIRST:]] for found in (values, drawn))
     assert np.mean(learned) > np.mean(blind)
-    limit = Limit(lambda values: int(values["a.kind"] == "q"), most=0)
-    assert run(new_oracle(tmp_path / "limit", 2, first=known, limit=limit), 1)[0]["a.kind"] == "p"
+    budget = Budget(parameters=count_parameters(replace(KNOWN.network, filters=2)))
+    (first,) = run(new_oracle(tmp_path / "budget", 2, known_first=True, budget=budget), 1)
+    assert first["network.filters"] == 2
 
 
 def test_more_trials_continue_a_search(tmp_path):

@@ -1,4 +1,4 @@
-"""Feeds the readers of weights: of a training, of a member, and packed with their card."""
+"""Feeds the readers of weights: pre-trained, of a member, and packed with their card."""
 
 import json
 import tempfile
@@ -14,14 +14,7 @@ from kcseg.files import sha256
 from kcseg.network.unet import build_unet
 from kcseg.serving.bundle import CARD, load_bundle, write_weights
 from kcseg.serving.manifest import members_facts
-from kcseg.training.checkpoint import (
-    TrainingState,
-    load_pretrained,
-    load_state,
-    load_weights,
-    save_pretrained,
-    save_state,
-)
+from kcseg.training.checkpoint import load_pretrained, load_weights, save_pretrained
 from tests.fuzz.mutate import broken, broken_json, broken_zip
 from tests.fuzz.reader import Reader, saved
 
@@ -29,8 +22,6 @@ TINY = NetworkConfig(levels=1, filters=2, skip_convolutions=0)
 
 
 NETWORK = build_unet(TINY, seed=0)  # one for all files; building it anew each time would take all the time
-ARRAYS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.array(7, np.int64)]
-STATE = TrainingState([{"epoch": 1, "loss": 1 / 3}], 0, 0.3, ARRAYS, ARRAYS[:1])
 
 
 def _packed() -> dict[str, bytes]:
@@ -48,12 +39,6 @@ def _packed() -> dict[str, bytes]:
 
 PACKED = _packed()
 MEMBER = "member-1.npz"
-
-
-def read_state(path: Path) -> None:
-    state = load_state(path)
-    assert state.epoch == len(state.history) and isinstance(state.best_score, float)
-    assert all(array.dtype.kind in "iuf" for array in state.variables + state.best_weights)
 
 
 def read_pretrained(path: Path) -> None:
@@ -85,9 +70,6 @@ def _load_packed(path: Path, files: dict[str, bytes]) -> None:
 
 
 READERS = {
-    "resume state": Reader(
-        "state.npz", [saved(partial(save_state, state=STATE), "state.npz")], broken_zip, read_state
-    ),
     "pre-trained weights": Reader(
         "a.npz", [saved(partial(save_pretrained, network=NETWORK), "a.npz")], broken_zip, read_pretrained
     ),

@@ -63,9 +63,7 @@ def _temporary_beside(path: Path) -> Iterator[Path]:
             yield temporary
             _sync(path.parent)
     finally:
-        with suppress(
-            OSError
-        ):  # what hindered the writing may hinder this too, and is in the message already
+        with suppress(OSError):  # what hindered the writing may hinder this too
             remove(temporary)
 
 
@@ -228,16 +226,12 @@ def holds_others(folder: Path, *ours: str) -> bool:
 
 
 def require_own(settings: Path, facts: Mapping[str, Any], what: str, *ours: str) -> None:
-    """Refuse a folder for work that was started there otherwise, or that holds something else.
+    """Refuse a folder in which work, called `what`, was started with other facts, or that holds more than `ours`.
 
-    Args:
-        settings: the file in that folder that states what the work was started with.
-        facts: what it is to be started, or continued, with now.
-        what: the name of the work.
-        ours: files and folders that may be there before it is started.
+    `settings` is the file in that folder that states what the work was started with.
 
     Raises:
-        InputError: it was started otherwise, or the folder holds something else.
+        InputError: either is so.
     """
     if settings.exists():
         if read_json(settings) != facts:

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -13,7 +14,7 @@ from scipy.ndimage import binary_erosion
 from kcseg.config import Config, EnsembleConfig, NetworkConfig, SimulationConfig, TrainingConfig
 from kcseg.config_json import to_json
 from kcseg.dataset.batch import Batch, training_batch
-from kcseg.files import sha256, write_json
+from kcseg.files import atomic_folder, locked, sha256
 from kcseg.serving.export import export_run
 from kcseg.study.pack import pack_run
 from kcseg.training.members import train_members
@@ -48,15 +49,27 @@ def draw_rings(count: int, size: int = 32, seed: int = 0) -> Batch:
 
 
 @pytest.fixture(scope="session")
-def rings() -> Batch:
-    return draw_rings(12)
+def made_once(tmp_path_factory):
+    """Return `make`'s folder of that name, made once for all processes that share the tests; not to be changed."""
+    place = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent  # of each process's own
+
+    def made_once(name, make):
+        with locked(place / "made" / f"{name}-lock", wait=True):
+            if not (place / "made" / name).exists():
+                with atomic_folder(place / "made" / name) as folder:
+                    make(folder)
+        return place / "made" / name
+
+    return made_once
 
 
 @pytest.fixture(scope="session")
 def tiny() -> Config:
     """Two folds and a full member of a network that trains in seconds."""
     return Config(
-        network=NetworkConfig(levels=2, filters=4),
+        network=NetworkConfig(levels=1, filters=4),
         training=TrainingConfig(learning_rate=1e-2, batch_size=4, maximum_epochs=3, patience_epochs=3),
         ensemble=EnsembleConfig(folds=2, full_members=1),
         simulation=SimulationConfig(train=(4, 4), test=2),
@@ -65,20 +78,17 @@ def tiny() -> Config:
 
 
 @pytest.fixture(scope="session")
+def deeper(tiny) -> Config:
+    """The same with a network that has all kinds of layers: what halves an image and doubles it again, too."""
+    return replace(tiny, network=NetworkConfig(levels=2, filters=4))
+
+
+@pytest.fixture(scope="session")
 def config_path(tmp_path_factory, tiny):
     """`tiny` as a file for --config."""
     path = tmp_path_factory.mktemp("config") / "tiny.json"
     path.write_text(json.dumps(to_json(tiny)))
     return path
-
-
-@pytest.fixture(scope="session")
-def trained_run(tmp_path_factory, rings, tiny):
-    """A run with all members trained and exported; not to be changed by a test, but for a further export."""
-    run = open_run(tmp_path_factory.mktemp("run"), rings, tiny)
-    train_members(run, rings, [1, 2, 3])
-    export_run(run)
-    return run
 
 
 @pytest.fixture(scope="session")
@@ -98,20 +108,46 @@ def ring_challenge(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def challenge_run(tmp_path_factory, trained_run, ring_challenge):
-    """The trained run, as if it had been given its images as a challenge folder; nothing is exported."""
-    folder = tmp_path_factory.mktemp("runs") / "run"
-    shutil.copytree(trained_run.folder, folder, ignore=shutil.ignore_patterns("export"))
-    write_json(folder / "data.json", {"images": 12, "sha256": training_batch(ring_challenge).fingerprint()})
-    return load_run(folder)
+def rings(ring_challenge) -> Batch:
+    """The training images of that folder."""
+    return training_batch(ring_challenge)
 
 
 @pytest.fixture(scope="session")
-def packed(tmp_path_factory, challenge_run, ring_challenge):
+def trained_run(tmp_path_factory, made_once, rings, deeper):
+    """A run with all members trained and exported; not to be changed by a test, but for a further export."""
+
+    def train(folder):
+        run = open_run(folder, rings, deeper)
+        train_members(run, rings, [1, 2, 3])
+        export_run(run)
+
+    return load_run(
+        shutil.copytree(made_once("run", train), tmp_path_factory.mktemp("run"), dirs_exist_ok=True)
+    )
+
+
+@pytest.fixture(scope="session")
+def challenge_run(tmp_path_factory, trained_run):
+    """That run before it was exported; not to be changed by a test, but for an export."""
+    return load_run(_members_of(trained_run, tmp_path_factory.mktemp("run")))
+
+
+@pytest.fixture
+def run_to_change(tmp_path, trained_run):
+    """That run before it was exported, a copy for one test."""
+    return load_run(_members_of(trained_run, tmp_path))
+
+
+def _members_of(run, folder):
+    ignored = shutil.ignore_patterns("export")
+    return shutil.copytree(run.folder, folder, ignore=ignored, dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="session")
+def packed(made_once, challenge_run, ring_challenge):
     """The weights of that run as a folder to pass on; not to be changed by a test."""
-    folder = tmp_path_factory.mktemp("packed") / "weights"
-    pack_run(challenge_run, folder, data=ring_challenge)
-    return folder
+    return made_once("packed", lambda folder: pack_run(challenge_run, folder, data=ring_challenge))
 
 
 @pytest.fixture(scope="session")

@@ -25,26 +25,22 @@ def audit(run: Path, data: Path | None, out: Path | None, force: bool) -> None:
     faults.
     """
     with quiet_import():
-        from kcseg.study.audit import audit_run, read_audited
+        from kcseg.study.audit import audit_run
         from kcseg.study.audit_report import RESULTS, measured, write_audit
+        from kcseg.study.known import known_training
         from kcseg.training.run import load_run
 
     trained, out = load_run(run), out or run / "audit"
     refuse_taken(out, RESULTS, force=force)
-    audited = read_audited(trained, data)
+    known = known_training(trained.challenge(data))
     with progress_bars() as tell:
-        found = audit_run(trained, *audited, tell)
-    page = write_audit(out, found, audited[0])
+        found = audit_run(trained, known, tell)
+    page = write_audit(out, found)
     table = Table("reference", "score", "Dice", "surplus, mm²", "missing, mm²")
-    for row in found.findings[:_SHOWN]:
-        table.add_row(
-            escape(row.id),
-            f"{row.score:.3f}",
-            f"{row.dice:.3f}",
-            str(row.surplus_mm2),
-            str(row.missing_mm2),
-        )
+    for row in found.rows[:_SHOWN]:
+        cells = "{score:.3f} {dice:.3f} {surplus_mm2} {missing_mm2}".format(**row)
+        table.add_row(escape(row["id"]), *cells.split())
     console.print(table)
-    for section in measured(found.findings):
+    for section in measured(found.rows):
         console.print(section.text)
     print_path("Look at", page)

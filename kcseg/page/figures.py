@@ -6,26 +6,24 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import Figure
 
 from kcseg.files import write
 from kcseg.image.window import window
 
 _DPI = 140
-DISPLAY_HU = (-150.0, 250.0)
+_DISPLAY_HU = (-150.0, 250.0)
 PREDICTION, REFERENCE, BOTH = (0.12, 0.35, 1.0), (1.0, 0.15, 0.15), (1.0, 0.45, 0.85)
 
 
-def overlay(
-    image_hu: np.ndarray, mask: np.ndarray, colour: tuple[float, float, float] = PREDICTION
-) -> np.ndarray:
-    """Lay a mask over an image; both (height, width), result float64 (height, width, 3) in [0, 1]."""
-    return tint(_grey(image_hu), mask, colour)
+def overlay(image_hu: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Lay a mask in blue over an image; both (height, width), result float64 (height, width, 3) in [0, 1]."""
+    return tint(grey(image_hu), mask, PREDICTION)
 
 
 def against_reference(image_hu: np.ndarray, mask: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Lay prediction (blue), reference (red) and both (pink) over an image, as the paper's figure 6 does."""
-    picture = tint(_grey(image_hu), mask & ~reference, PREDICTION)
+    picture = tint(grey(image_hu), mask & ~reference, PREDICTION)
     picture = tint(picture, reference & ~mask, REFERENCE)
     return tint(picture, reference & mask, BOTH)
 
@@ -45,11 +43,11 @@ def overlay_figure(
 
     Images and masks are (height, width); each pair is cut to a square around its mask.
     """
-    columns = []
+    pictures = []
     for image, mask in zip(images_hu, masks, strict=True):
         near = around(mask)
-        columns.append((_grey(image)[near], overlay(image, mask)[near]))
-    return _columns_figure(columns, titles)
+        pictures.append(_joined((grey(image)[near], overlay(image, mask)[near]), axis=0))
+    return gallery_figure(pictures, titles, columns=len(pictures))
 
 
 def reference_figure(
@@ -57,22 +55,17 @@ def reference_figure(
     masks: Sequence[np.ndarray],
     references: Sequence[np.ndarray],
     titles: Sequence[str],
-    *,
-    per_line: int = 2,
 ) -> Figure:
     """Draw the paper's figure 6: beside each image prediction (blue), reference (red) and both (pink).
 
     Images, masks and references are (height, width); each pair is cut to a square around both outlines.
     """
-    lines = -(-len(images_hu) // per_line)
-    figure = Figure(figsize=(5.6 * per_line, 2.95 * lines + 0.3), dpi=_DPI, layout="constrained")
-    pairs = figure.subfigures(lines, per_line, squeeze=False).ravel()
-    for pair, image, mask, reference, title in zip(pairs, images_hu, masks, references, titles, strict=False):
+    pictures = []
+    for image, mask, reference in zip(images_hu, masks, references, strict=True):
         near = around(mask | reference)
-        pair.suptitle(title, fontsize="small")
-        for place, picture in enumerate((_grey(image), against_reference(image, mask, reference))):
-            _show(pair, 1, 2, place, picture[near], "")
-    return figure
+        pair = grey(image)[near], against_reference(image, mask, reference)[near]
+        pictures.append(_joined(pair, axis=1))
+    return gallery_figure(pictures, titles, columns=2)
 
 
 def segmentation_figure(
@@ -82,16 +75,12 @@ def segmentation_figure(
     titles: Sequence[str],
 ) -> Figure:
     """Draw image, ensemble in blue, and ensemble against reference, a column per image."""
-    columns = [
-        (_grey(image), overlay(image, mask), against_reference(image, mask, reference))
+    pictures = [
+        _joined((grey(image), overlay(image, mask), against_reference(image, mask, reference)), axis=0)
         for image, mask, reference in zip(images_hu, masks, references, strict=True)
     ]
-    figure = _columns_figure(columns, titles)
-    figure.supxlabel(
-        "middle: ensemble (blue) · bottom: ensemble only (blue), reference only (red), both (pink)",
-        fontsize="small",
-    )
-    return figure
+    note = "middle: ensemble (blue) · bottom: ensemble only (blue), reference only (red), both (pink)"
+    return gallery_figure(pictures, titles, columns=len(pictures), note=note)
 
 
 def disagreement_figure(
@@ -101,13 +90,37 @@ def disagreement_figure(
 
     `fold_masks` holds, per image, the soft masks of three members, float (3, height, width) in [0, 1].
     """
-    columns = []
+    pictures = []
     for image, folds in zip(images_hu, fold_masks, strict=True):
         near = around(folds.max(axis=0) > 0.05)
-        columns.append((_grey(image)[near], np.moveaxis(folds.astype(float), 0, -1)[near]))
-    figure = _columns_figure(columns, titles)
-    figure.supxlabel("members 1, 2, 3 in red, green, blue; white: all three", fontsize="small")
+        pair = grey(image)[near], np.moveaxis(folds.astype(float), 0, -1)[near]
+        pictures.append(_joined(pair, axis=0))
+    note = "members 1, 2, 3 in red, green, blue; white: all three"
+    return gallery_figure(pictures, titles, columns=len(pictures), note=note)
+
+
+def gallery_figure(
+    pictures: Sequence[np.ndarray], titles: Sequence[str], *, columns: int = 6, note: str = ""
+) -> Figure:
+    """Draw pictures, (height, width, 3) in [0, 1], line by line, with a title above each and a note below all."""
+    height, width = np.array(pictures[0].shape[:2]) / min(pictures[0].shape[:2])
+    rows = -(-len(pictures) // columns)
+    size = 2.6 * width * columns, (2.6 * height + 0.3) * rows
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    for place, (picture, title) in enumerate(zip(pictures, titles, strict=True), start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        axes.imshow(picture, interpolation="nearest")
+        axes.set_axis_off()
+        axes.set_title(title, fontsize="small")
+    figure.supxlabel(note, fontsize="small")
     return figure
+
+
+def _joined(pictures: Sequence[np.ndarray], axis: int) -> np.ndarray:
+    """Join pictures one below the other (axis 0) or side by side (axis 1), with a white gap after each."""
+    gap = [(0, 0)] * 3
+    gap[axis] = (0, 3)
+    return np.concatenate([np.pad(picture, gap, constant_values=1.0) for picture in pictures], axis)
 
 
 def scores_figure(scores: Sequence[float], faulty: np.ndarray | None) -> Figure:
@@ -132,13 +145,12 @@ def training_figure(histories: dict[str, list[dict[str, float]]]) -> Figure:
     A row of a history holds `step`, `loss`, `dice` and, for fold members, `val_dice`.
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
-    for place, (column, title) in enumerate(
-        (("val_dice", "Dice on held-out images"), ("loss", "training loss"))
-    ):
-        axes = figure.add_subplot(1, 2, place + 1, title=title, xlabel="training step")
+    titles = {"val_dice": "Dice on held-out images", "loss": "training loss"}
+    for axes, (column, title) in zip(figure.subplots(1, 2), titles.items(), strict=True):
         for name, rows in histories.items():
             if rows and column in rows[0]:
                 axes.plot([row["step"] for row in rows], [row[column] for row in rows], label=name)
+        axes.set(title=title, xlabel="training step")
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize="small")
@@ -154,16 +166,11 @@ def around(mask: np.ndarray, margin_px: int = 14) -> tuple[slice, slice]:
         return slice(None), slice(None)
     ends = [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
     side = int(max(last - first for first, last in ends)) + 1 + 2 * margin_px
-    rows, columns = (
-        _span(int(first + last) // 2, side, length)
-        for (first, last), length in zip(ends, mask.shape, strict=True)
-    )
-    return rows, columns
-
-
-def _span(centre: int, side: int, length: int) -> slice:
-    start = min(max(0, centre - side // 2), max(0, length - side))
-    return slice(start, min(start + side, length))
+    spans = []
+    for (first, last), length in zip(ends, mask.shape, strict=True):
+        start = min(max(0, (first + last) // 2 - side // 2), max(0, length - side))
+        spans.append(slice(start, min(start + side, length)))
+    return spans[0], spans[1]
 
 
 def save_figure(path: Path, figure: Figure) -> Path:
@@ -179,22 +186,6 @@ def as_png(figure: Figure) -> bytes:
     return file.getvalue()
 
 
-def _grey(image_hu: np.ndarray) -> np.ndarray:
-    return np.repeat(window(image_hu, DISPLAY_HU)[..., np.newaxis], 3, axis=-1).astype(float)
-
-
-def _columns_figure(columns: Sequence[Sequence[np.ndarray]], titles: Sequence[str]) -> Figure:
-    """Draw pictures, (height, width, 3) in [0, 1], in columns of one length with a title each."""
-    count, rows = len(columns), len(columns[0])
-    figure = Figure(figsize=(2.6 * count, 2.75 * rows + 0.3), dpi=_DPI, layout="constrained")
-    for place, (pictures, title) in enumerate(zip(columns, titles, strict=True)):
-        for row, picture in enumerate(pictures):
-            _show(figure, rows, count, row * count + place, picture, "" if row else title)
-    return figure
-
-
-def _show(figure: FigureBase, rows: int, columns: int, place: int, picture: np.ndarray, title: str) -> None:
-    axes = figure.add_subplot(rows, columns, place + 1)
-    axes.imshow(picture, interpolation="nearest")
-    axes.set_axis_off()
-    axes.set_title(title, fontsize="small")
+def grey(image_hu: np.ndarray) -> np.ndarray:
+    """Return an image in HU (height, width) as a grey picture, float64 (height, width, 3) in [0, 1]."""
+    return np.repeat(window(image_hu, _DISPLAY_HU)[..., np.newaxis], 3, axis=-1).astype(float)

@@ -27,21 +27,15 @@ _TEMPLATES = jinja2.Environment(
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page: a heading, paragraphs set apart by empty lines, a table, figures with their captions.
-
-    Attributes:
-        title: the heading; empty for none.
-        text: the paragraphs.
-        rows: of the table; the keys of the first are its head.
-        strong: place of the row that stands out, from 0.
-        figures: each a PNG file, or a figure that the page alone is to hold, and its caption.
-    """
+    """A part of a page: a heading, paragraphs set apart by empty lines, a table, figures with their captions."""
 
     title: str = ""
     text: str = ""
-    rows: Sequence[Mapping[str, Any]] = ()
-    strong: int | None = None
-    figures: Sequence[tuple[Path | Figure, str]] = ()
+    rows: Sequence[Mapping[str, Any]] = ()  # of the table; the keys of the first are its head
+    strong: int | None = None  # place of the row that stands out, from 0
+    figures: Sequence[
+        tuple[Path | Figure, str]
+    ] = ()  # a PNG file, or a figure that the page alone is to hold
 
 
 def write_sections(
@@ -84,9 +78,17 @@ def settings_section(config: Config) -> Section:
     return Section("Settings", rows=[{"setting": name, "value": value} for name, value in values.items()])
 
 
-def number(value: float | None, places: int = 4) -> str:
-    """Return a number as tables show it; a dash for None."""
-    return "–" if value is None else f"{value:.{places}f}"
+def table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return rows of names and numbers as a page shows them; columns that are empty are left out."""
+    known = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)]
+    heads = {name: name.replace("_", " ").replace("dice", "Dice").replace("mm2", "mm²") for name in known}
+    return [{head: _cell(row[name]) for name, head in heads.items()} for row in rows]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    return f"{value:#.4g}" if isinstance(value, float) else str(value)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

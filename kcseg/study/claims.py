@@ -18,17 +18,12 @@ ENSEMBLE, RANDOM_START, NO_AUGMENTATION = "ensemble", "random-start", "no-augmen
 
 @dataclass(frozen=True)
 class Findings:
-    """What was measured on the test batch.
+    """What was measured on the test batch, by the functions of `parts`."""
 
-    Attributes:
-        ensemble: Dice of the members and of every way to combine them (`parts.combine`).
-        arms: the same of fold members alone, of the ensemble and of what differs from it in one thing, by name.
-        by_count: Dice of the median of every choice of so many members.
-        edge_share: of the disagreement, and of the pixels (`parts.edge_share`).
-    """
-
-    ensemble: Mapping[str, Scores]
-    arms: Mapping[str, Mapping[str, Scores]]
+    ensemble: Mapping[str, Scores]  # the members and every way to combine them
+    arms: Mapping[
+        str, Mapping[str, Scores]
+    ]  # fold members alone: the ensemble's, and what differs in one thing
     by_count: Mapping[int, Sequence[Scores]]
     edge_share: tuple[float, float]
 

@@ -29,18 +29,14 @@ History = list[dict[str, float]]
 class Comparison:
     """How the two starts are compared (our choice; the paper shows one training of each).
 
-    Attributes:
-        config: network, training and augmentation.
-        seeds: trainings of each start. A seed draws the fold, the order of the images and the random weights, and the
-            two trainings of a seed differ in nothing but the weights they start from.
-        steps: of each training.
-        every: steps from one look at the held-out images to the next.
+    A seed draws the fold, the order of the images and the random weights; the two trainings of a seed differ in nothing
+    but the weights they start from.
     """
 
     config: Config
-    seeds: int = 5
-    steps: int = 300
-    every: int = 20
+    seeds: int = 5  # trainings of each start
+    steps: int = 300  # of each training
+    every: int = 20  # steps from one look at the held-out images to the next
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared."""
@@ -52,24 +48,15 @@ class Comparison:
         if self.config.ensemble.folds < 2:
             raise InputError("held-out images are needed: 'ensemble.folds' must be at least 2")
 
-    @property
-    def taken(self) -> int:
-        """Steps of each training: whole stretches between looks."""
-        return self.steps // self.every * self.every
-
     def settings(self, seed: int) -> Config:
         """Return the configuration of a seed's trainings; an epoch is the stretch between two looks."""
-        looks = self.taken // self.every
+        looks = self.steps // self.every
         training = replace(self.config.training, maximum_epochs=looks, patience_epochs=looks)
         return replace(self.config, training=training, seed=self.config.seed + seed)
 
 
 def compare(
-    folder: Path,
-    batch: Batch,
-    pretrained: Path,
-    comparison: Comparison,
-    tell: Tell = silent,
+    folder: Path, batch: Batch, pretrained: Path, comparison: Comparison, tell: Tell = silent
 ) -> dict[str, list[History]]:
     """Train from pre-trained and from random weights on the first fold of each seed, or go on where it was cut off.
 
@@ -98,9 +85,11 @@ def compare(
         write_json(folder / _SETTINGS, facts)
         trainings = list(product(range(1, comparison.seeds + 1), starts))
         for place, (seed, name) in enumerate(trainings):
-            one = folder / f"{name}-{seed}"
-            _train(one, batch, starts[name], comparison, seed, share(tell, place, len(trainings)))
+            one, part = folder / f"{name}-{seed}", share(tell, place, len(trainings))
+            _train(one, batch, starts[name], comparison, seed, part)
             histories[name].append(read_history(one))
+            steps = int(histories[name][-1][-1]["step"])
+            part("comparison", steps, steps, one.name)
     return histories
 
 
@@ -114,7 +103,6 @@ def _train(
 ) -> None:
     """Train one network; a finished one has a history and no state left to go on from."""
     if (folder / "history.csv").exists() and not (folder / "state.npz").exists():
-        tell("comparison", comparison.taken, comparison.taken, folder.name)
         return
     remove_leftovers(folder)
     config = comparison.settings(seed)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from kcseg.files import write_csv
 from kcseg.page.figures import save_figure
-from kcseg.page.page import Section, settings_section, write_sections
+from kcseg.page.page import Section, settings_section, table, write_sections
 from kcseg.study.comparison import PRETRAINED, RANDOM, Comparison, History
 
 _COLOURS = {PRETRAINED: "#1f5fff", RANDOM: "#e0662b"}
@@ -21,15 +21,13 @@ def steps_to_reach(history: History, dice: float) -> float:
 
     Infinity where it never does. Before training the Dice counts as 0.
     """
-    steps = [0.0, *(row["step"] for row in history)]
-    scores = [0.0, *(row["val_dice"] for row in history)]
-    if dice <= 0:
-        return 0.0
-    for place in range(1, len(steps)):
-        if scores[place] >= dice:
-            share = (dice - scores[place - 1]) / (scores[place] - scores[place - 1])
-            return steps[place - 1] + share * (steps[place] - steps[place - 1])
-    return float("inf")
+    steps = np.array([0.0, *(row["step"] for row in history)])
+    scores = np.array([0.0, *(row["val_dice"] for row in history)])
+    if not (scores >= dice).any():
+        return float("inf")
+    place = np.argmax(scores >= dice)
+    between = slice(max(0, place - 1), place + 1)
+    return float(np.interp(dice, scores[between], steps[between]))
 
 
 def comparison_rows(histories: Mapping[str, Sequence[History]]) -> list[dict[str, float]]:
@@ -61,21 +59,17 @@ def comparison_figure(histories: Mapping[str, Sequence[History]]) -> Figure:
     A thick line is the mean over the seeds, a thin one a seed.
     """
     figure = Figure(figsize=(11, 4), layout="constrained")
-    for place, (column, title, unit) in enumerate(
-        (
-            ("val_dice", "(a) held-out images", "Dice"),
-            ("binary_crossentropy", "(b) training images", "binary cross-entropy"),
-        )
-    ):
-        axes = figure.add_subplot(1, 2, place + 1, title=title, xlabel="training step", ylabel=unit)
+    held_out, training = figure.subplots(1, 2)
+    held_out.set(title="(a) held-out images", ylabel="Dice")
+    training.set(title="(b) training images", ylabel="binary cross-entropy", yscale="log")
+    for axes, column in ((held_out, "val_dice"), (training, "binary_crossentropy")):
         for name, seeds in histories.items():
             steps = [row["step"] for row in seeds[0]]
             values = np.array([[row[column] for row in history] for history in seeds])
             axes.plot(steps, values.T, color=_COLOURS[name], alpha=0.35, linewidth=0.8)
             axes.plot(steps, values.mean(axis=0), color=_COLOURS[name], linewidth=2.2, label=f"{name} start")
+        axes.set_xlabel("training step")
         axes.set_xlim(left=0)
-        if column == "binary_crossentropy":
-            axes.set_yscale("log")
         axes.grid(alpha=0.3, which="both")
         axes.legend(fontsize="small")
     return figure
@@ -122,18 +116,13 @@ def _steps(steps: np.ndarray) -> str:
     reached = steps[np.isfinite(steps)]
     if not reached.size:
         return "in no seed"
-    never = (
-        f"; never in {len(steps) - len(reached)} of {len(steps)} seeds" if len(reached) < len(steps) else ""
-    )
-    return f"after {reached.mean():.0f} steps ({reached.min():.0f} to {reached.max():.0f}{never})"
+    never = len(steps) - len(reached)
+    missed = f"; never in {never} of {len(steps)} seeds" if never else ""
+    return f"after {reached.mean():.0f} steps ({reached.min():.0f} to {reached.max():.0f}{missed})"
 
 
 def comparison_cells(rows: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
-    """Return `comparison_rows` as text for people."""
-    return [{name.replace("_", " "): _cell(value) for name, value in row.items()} for row in rows]
-
-
-def _cell(value: float) -> str:
-    if not np.isfinite(value):
-        return "never"
-    return str(value) if isinstance(value, int) else f"{value:.3f}" if value <= 1 else f"{value:.0f}"
+    """Return `comparison_rows` as a page shows them."""
+    return table(
+        [{name: "never" if value == np.inf else value for name, value in row.items()} for row in rows]
+    )

@@ -4,6 +4,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import kcseg
 from kcseg.config import EXPORT, PRESETS
 from kcseg.dataset.batch import test_batches
@@ -75,9 +77,7 @@ def pack_run(
     }
     with atomic_folder(out) as temporary:
         packed = Bundle(temporary, run.config, {**facts, **write_weights(temporary, run, precision)})
-        agrees = agreement(_graph(run), _graph(packed), images)
-        _refuse_change(agrees, precision)
-        packed.card["agreement_with_run"] = agrees
+        packed.card["agreement_with_run"] = _agreement(run, packed, images)
         write_json(temporary / CARD, packed.card)
         write(temporary / _README, model_card(packed))
         remove_files(out, earlier)
@@ -90,9 +90,24 @@ def model_card(bundle: Bundle) -> str:
     return render("card.md", **bundle.card, config=bundle.config, sample=EXPORT.sample_images, sizes=sizes)
 
 
-def _graph(trained: Trained) -> EnsembleGraph:
-    networks = [trained.load_network(number) for number in trained.config.member_numbers]
-    return EnsembleGraph(networks, trained.config, EXPORT)
+def _agreement(run: Run, packed: Bundle, images: list[np.ndarray]) -> float:
+    """Return the mean Dice between the masks of a run and of its weights.
+
+    Raises:
+        InputError: it is below `MINIMUM_AGREEMENT`.
+    """
+
+    def graph(trained: Trained) -> EnsembleGraph:
+        networks = [trained.load_network(number) for number in trained.config.member_numbers]
+        return EnsembleGraph(networks, trained.config, EXPORT)
+
+    agrees = agreement(graph(run), graph(packed), images)
+    if agrees < MINIMUM_AGREEMENT:
+        raise InputError(
+            f"masks of the weights in {packed.card['precision']} agree with those of the run to a Dice of "
+            f"{agrees:.4f}, less than {MINIMUM_AGREEMENT}; pack them as float32"
+        )
+    return agrees
 
 
 def _earlier_weights(out: Path, force: bool) -> list[str]:
@@ -111,14 +126,6 @@ def _earlier_weights(out: Path, force: bool) -> list[str]:
     if held and not force:
         raise InputError(f"{out} holds weights; choose another folder, or replace them with 'force'")
     return [path.name for path in held]
-
-
-def _refuse_change(agrees: float, precision: str) -> None:
-    if agrees < MINIMUM_AGREEMENT:
-        raise InputError(
-            f"masks of the weights in {precision} agree with those of the run to a Dice of {agrees:.4f}, "
-            f"less than {MINIMUM_AGREEMENT}; pack them as float32"
-        )
 
 
 def _command(run: Run, challenge: Path) -> str:

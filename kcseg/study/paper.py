@@ -14,10 +14,11 @@ from kcseg.page.architecture import architecture_figure
 from kcseg.page.figures import disagreement_figure, overlay_figure, save_figure
 from kcseg.progress import Tell, counted, silent
 from kcseg.serving.runner import Ensemble, Segmentation
-from kcseg.study.audit import Audit, Finding
+from kcseg.study.audit import Audit, Row
 from kcseg.study.audit_report import figure_of
 from kcseg.study.comparison import History
 from kcseg.study.comparison_report import CAPTION, comparison_figure
+from kcseg.study.known import Known
 from kcseg.study.scores import dice
 from kcseg.training.run import Run
 
@@ -40,9 +41,8 @@ def paper_figures(
     run: Run,
     ensemble: Ensemble,
     *,
-    training: tuple[Batch, Sequence[np.ndarray] | None, Sequence[tuple[str, ...]] | None],
     audit: Audit,
-    test: tuple[Batch, Sequence[np.ndarray] | None],
+    test: Known,
     starts: Mapping[str, Sequence[History]],
     tell: Tell = silent,
 ) -> list[tuple[Path, str]]:
@@ -54,14 +54,12 @@ def paper_figures(
         out: the folder for `figure-1.png` and so on.
         run: the trained run.
         ensemble: its export.
-        training: training images, their truth and planted faults, as `read_audited` returns them.
-        audit: of these.
-        test: test images and their truth, as `scored_batch` returns them.
+        audit: of its training images.
+        test: test images.
         starts: histories of pre-trained and random starts.
         tell: told of every test image.
     """
-    batch, truth, faults = training
-    tested, test_truth = test
+    training, tested = audit.known, test.batch
     segmented, one_more = [], counted(tell, "drawing", len(tested))
     for found in ensemble.segment_each(tested.images):
         segmented.append(found)
@@ -69,40 +67,46 @@ def paper_figures(
     drawn = {
         2: (architecture_figure(build_unet(run.config.network, seed=0)), _NETWORK),
         3: (comparison_figure(starts), CAPTION),
-        6: (figure_of(choose_contradicted(audit), audit, batch), _CONTRADICTED),
+        6: (figure_of(choose_contradicted(audit.rows), audit), _CONTRADICTED),
     }
-    if truth is not None and faults is not None and batch.masks is not None:
-        references = choose_references(batch, truth, faults)
-        drawn[1] = _overlays(batch, batch.masks, references), f"References in blue: {', '.join(references)}."
+    if training.truth is not None and training.faults is not None:
+        shown = choose_references(training.references, training.truth, training.faults)
+        figure = _overlays(training.batch, training.references, shown)
+        drawn[1] = figure, f"References in blue: {', '.join(shown)}."
     if run.config.ensemble.folds >= 3:
-        drawn[4] = _disagreement(ensemble, tested, choose_disagreement(segmented)), _DISAGREEMENT
-    if test_truth is not None:
+        places = choose_disagreement(segmented)
+        images = [tested.images[place] for place in places]
+        folds = [ensemble.soft_masks(image[np.newaxis])[0, :3] for image in images]
+        drawn[4] = (
+            disagreement_figure(images, folds, [tested.ids[place] for place in places]),
+            _DISAGREEMENT,
+        )
+    if test.truth is not None:
         masks = [found.mask for found in segmented]
-        results = choose_results(masks, test_truth)
-        drawn[5] = _overlays(tested, masks, results), f"The ensemble in blue: {', '.join(results)}."
+        shown = choose_results(masks, test.truth)
+        drawn[5] = _overlays(tested, masks, shown), f"The ensemble in blue: {', '.join(shown)}."
     return [
         (save_figure(out / f"figure-{number}.png", figure), caption)
         for number, (figure, caption) in sorted(drawn.items())
     ]
 
 
-def choose_references(batch: Batch, truth: Sequence[np.ndarray], faults: Sequence[tuple[str, ...]]) -> Chosen:
+def choose_references(
+    references: Sequence[np.ndarray], truth: Sequence[np.ndarray], faults: Sequence[tuple[str, ...]]
+) -> Chosen:
     """Choose references for figure 1: a correct one, one with columns merged, one with vessels included.
 
     Correct: no planted fault, pyramids to be seen, and the highest Dice against the truth. The others: that fault
     planted alone, and the largest connected area beyond the truth. A kind that no reference shows is left out.
 
     Args:
-        batch: images with references.
-        truth: exact masks, bool (height, width), in the order of the batch.
-        faults: planted in each reference, names of `FaultRates`, in that order.
+        references, truth: bool (height, width) each.
+        faults: planted in each reference, names of `FaultRates`, in the same order.
     """
-    assert batch.masks is not None
-    correct = _correctness(batch.masks, truth)
-    surplus = [_largest_part(mask & ~exact) for mask, exact in zip(batch.masks, truth, strict=True)]
+    surplus = [_largest_part(mask & ~exact) for mask, exact in zip(references, truth, strict=True)]
     chosen = {}
     for name, wanted, values in (
-        ("correct", (), correct),
+        ("correct", (), _correctness(references, truth)),
         ("columns merged", ("columns_merged",), surplus),
         ("vessels included", ("vessels_included",), surplus),
     ):
@@ -121,22 +125,21 @@ def choose_results(masks: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> 
     Args:
         masks, truth: bool (height, width) each, in the same order.
     """
-    surplus = [mask & ~exact for mask, exact in zip(masks, truth, strict=True)]
-    hulls = [convex_hull_image(exact) if exact.any() else exact for exact in truth]
-    values: dict[str, list] = {
-        "correct": _correctness(masks, truth),
-        "over-extended": [
-            int(np.count_nonzero(more & ~hull)) for more, hull in zip(surplus, hulls, strict=True)
-        ],
-        "cluster of columns": [_largest_part(more & hull) for more, hull in zip(surplus, hulls, strict=True)],
-    }
+    pairs = [
+        (mask & ~exact, convex_hull_image(exact) if exact.any() else exact)
+        for mask, exact in zip(masks, truth, strict=True)
+    ]
     chosen: Chosen = {}
-    for name, scores in values.items():
-        left = [place for place in range(len(scores)) if place not in chosen.values()]
-        if left:
-            chosen[name] = max(left, key=scores.__getitem__)
-    order = ("correct", "cluster of columns", "over-extended")
-    return {name: chosen[name] for name in order if name in chosen}
+    for name, values in (
+        ("correct", _correctness(masks, truth)),
+        ("over-extended", [np.count_nonzero(surplus & ~hull) for surplus, hull in pairs]),
+        ("cluster of columns", [_largest_part(surplus & hull) for surplus, hull in pairs]),
+    ):
+        if left := set(range(len(masks))) - set(chosen.values()):
+            chosen[name] = max(left, key=values.__getitem__)
+    return {
+        name: chosen[name] for name in ("correct", "cluster of columns", "over-extended") if name in chosen
+    }
 
 
 def choose_disagreement(segmented: Sequence[Segmentation], count: int = 4) -> list[int]:
@@ -146,16 +149,16 @@ def choose_disagreement(segmented: Sequence[Segmentation], count: int = 4) -> li
     return [int(order[place]) for place in evenly(len(order), count)]
 
 
-def choose_contradicted(audit: Audit, count: int = 4) -> list[Finding]:
-    """Choose findings for figure 6: those whose prediction gains most on their reference in Dice against the truth.
+def choose_contradicted(rows: Sequence[Row], count: int = 4) -> list[Row]:
+    """Choose rows of an audit for figure 6: predictions that gain most on their reference in Dice against the truth.
 
     Where that is not known, those most contradicted.
     """
 
-    def gain(finding: Finding) -> float:
-        return (finding.prediction_dice_truth or 0.0) - (finding.reference_dice_truth or 0.0)
+    def gain(row: Row) -> float:
+        return (row["prediction_dice_truth"] or 0.0) - (row["reference_dice_truth"] or 0.0)
 
-    return sorted(audit.findings, key=gain, reverse=True)[:count]
+    return sorted(rows, key=gain, reverse=True)[:count]
 
 
 def _correctness(masks: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> list[float]:
@@ -179,12 +182,6 @@ def _overlays(batch: Batch, masks: Sequence[np.ndarray], chosen: Chosen) -> Figu
         [masks[place] for place in chosen.values()],
         [f"{name} ({batch.ids[place]})" for name, place in chosen.items()],
     )
-
-
-def _disagreement(ensemble: Ensemble, batch: Batch, places: Sequence[int]) -> Figure:
-    images = [batch.images[place] for place in places]
-    soft_masks = [ensemble.soft_masks(image[np.newaxis])[0, :3] for image in images]
-    return disagreement_figure(images, soft_masks, [batch.ids[place] for place in places])
 
 
 def _largest_part(mask: np.ndarray) -> int:

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from kcseg.config import Config, EnsembleConfig
-from kcseg.dataset.batch import Batch
 from kcseg.network.components import keep_largest_component
 from kcseg.progress import Tell, counted, silent
+from kcseg.study.known import Known
 from kcseg.study.scores import Scores, masks_of, score
 
 _WITHOUT = " without component"
@@ -18,28 +19,19 @@ _WITHOUT = " without component"
 
 @dataclass(frozen=True)
 class Members:
-    """Soft masks of a run's members on the test images, float32 (members, height, width) in [0, 1] per image.
-
-    Attributes:
-        config: how they are combined.
-        raw: as the networks give them.
-        kept: of each the largest component.
-    """
+    """Soft masks of a run's members on the test images, float32 (members, height, width) in [0, 1] per image."""
 
     config: EnsembleConfig
-    raw: Sequence[np.ndarray]
-    kept: Sequence[np.ndarray]
+    raw: Sequence[np.ndarray]  # as the networks give them
+    kept: Sequence[np.ndarray]  # of each the largest component
 
     @classmethod
     def of(cls, raw: Sequence[np.ndarray], config: EnsembleConfig) -> "Members":
         """Find the largest components of soft masks."""
-        kept = [
-            keep_largest_component(
-                one, threshold=config.component_threshold, neighbours=config.neighbours
-            ).numpy()
-            for one in raw
-        ]
-        return cls(config, raw, kept)
+        largest = partial(
+            keep_largest_component, threshold=config.component_threshold, neighbours=config.neighbours
+        )
+        return cls(config, raw, [largest(one).numpy() for one in raw])
 
     def folds(self) -> "Members":
         """Return the fold members alone."""
@@ -47,7 +39,7 @@ class Members:
         return Members(self.config, raw, kept)
 
 
-def combine(members: Members, batch: Batch, truth: Sequence[np.ndarray] | None) -> dict[str, Scores]:
+def combine(members: Members, known: Known) -> dict[str, Scores]:
     """Score every member, and every way to combine them, with and without largest component.
 
     Returns:
@@ -62,14 +54,13 @@ def combine(members: Members, batch: Batch, truth: Sequence[np.ndarray] | None) 
             majority = (kept > threshold).mean(axis=0) > 0.5
             yield {**masks_of(kept, threshold), "majority": majority, **without}
 
-    scores = score(masks(), batch, truth)
-    names = [f"member-{number}" for number in range(1, len(members.kept[0]) + 1)]
+    scores = score(masks(), known)
+    names = [name for name in scores if name.startswith("member-") and not name.endswith(_WITHOUT)]
     for kind in ("", _WITHOUT):
         scores[f"single{kind}"] = averaged([scores[f"{name}{kind}"] for name in names])
     names += ["single", "median", "mean", "majority"]
-    return {
-        name: scores[name] for name in (*names, *(f"{way}{_WITHOUT}" for way in ("single", "median", "mean")))
-    }
+    names += [f"{name}{_WITHOUT}" for name in ("single", "median", "mean")]
+    return {name: scores[name] for name in names}
 
 
 def averaged(scores: Sequence[Scores]) -> Scores:
@@ -80,41 +71,29 @@ def averaged(scores: Sequence[Scores]) -> Scores:
     )
 
 
-def by_count(
-    members: Members, batch: Batch, truth: Sequence[np.ndarray] | None, tell: Tell = silent
-) -> dict[int, list[Scores]]:
+def by_count(members: Members, known: Known, tell: Tell = silent) -> dict[int, list[Scores]]:
     """Score the median of every choice of 1, 2 … all members; of an even number it is the mean of the middle two."""
     counts = range(1, len(members.kept[0]) + 1)
-    choices = [list(chosen) for count in counts for chosen in combinations(range(len(counts)), count)]
-    one_more = counted(tell, "scoring choices of members", len(batch))
+    choices = [chosen for count in counts for chosen in combinations(range(len(counts)), count)]
+    one_more = counted(tell, "scoring choices of members", len(known.batch))
 
-    def masks() -> Iterator[dict[int, np.ndarray]]:
+    def masks() -> Iterator[dict[tuple[int, ...], np.ndarray]]:
         for kept in members.kept:
-            medians = (np.median(kept[chosen], axis=0) for chosen in choices)
-            yield dict(enumerate(soft_mask > members.config.mask_threshold for soft_mask in medians))
+            medians = {chosen: np.median(kept[list(chosen)], axis=0) for chosen in choices}
+            yield {chosen: one > members.config.mask_threshold for chosen, one in medians.items()}
             one_more()
 
-    scores: dict[int, list[Scores]] = {count: [] for count in counts}
-    for place, found in score(masks(), batch, truth).items():
-        scores[len(choices[place])].append(found)
-    return scores
+    scores = score(masks(), known)
+    return {count: [scores[chosen] for chosen in choices if len(chosen) == count] for count in counts}
 
 
-def edge_share(
-    soft_masks: Sequence[np.ndarray], references: Sequence[np.ndarray], within_px: int = 2
-) -> tuple[float, float]:
-    """Measure how much of the disagreement of members lies at the edge of the reference.
+def edge_share(members: Members, known: Known, within_px: int = 2) -> tuple[float, float]:
+    """Return how much of the members' disagreement lies so near the edge of the reference, and how much of the pixels.
 
-    Args:
-        soft_masks: float (members, height, width) in [0, 1] per image.
-        references: bool (height, width) each.
-        within_px: how far from the edge still counts.
-
-    Returns:
-        The share of the disagreement (standard deviation over members) that lies there, and the share of the pixels.
+    Disagreement is the standard deviation over members; both are shares of the whole.
     """
-    near = np.concatenate([_near_edge(reference, within_px).ravel() for reference in references])
-    disagreement = np.concatenate([one.std(axis=0).ravel() for one in soft_masks])
+    near = np.concatenate([_near_edge(reference, within_px).ravel() for reference in known.references])
+    disagreement = np.concatenate([one.std(axis=0).ravel() for one in members.kept])
     return float(disagreement[near].sum() / disagreement.sum()), float(near.mean())
 
 

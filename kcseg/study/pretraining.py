@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 from kcseg.config import Config
 from kcseg.dataset.coco import PERSON, UNKNOWN, CocoPersons
 from kcseg.files import read_facts
-from kcseg.page.figures import PREDICTION, REFERENCE, save_figure, tint, training_figure
+from kcseg.page.figures import (
+    PREDICTION,
+    REFERENCE,
+    gallery_figure,
+    save_figure,
+    tint,
+    training_figure,
+)
 from kcseg.page.page import Section, settings_section, write_sections
 from kcseg.phantom.persons import simulate_persons
 from kcseg.progress import Tell, silent
@@ -50,42 +57,28 @@ def report_pretraining(folder: Path, config: Config, persons: CocoPersons) -> Pa
     crops = [
         persons.crop(int(order[number % len(order)]), config.pretraining, random) for number in range(_SHOWN)
     ]
-    figures = folder / "figures"
-    drawn = save_figure(figures / "crops.png", crops_figure(crops))
-    curves = save_figure(figures / "training.png", training_figure({"COCO persons": read_history(folder)}))
-    return write_sections(
-        folder / "report.html",
-        "Pre-training on COCO persons",
-        [
-            Section(
-                "Figures",
-                figures=[
-                    (
-                        drawn,
-                        "Crops as the network sees them; persons in blue; crowds, which are left out, in red.",
-                    ),
-                    (curves, "Dice on held-out crops and training loss."),
-                ],
-            ),
-            settings_section(config),
-        ],
-        _facts(folder),
-    )
+    curves = training_figure({"COCO persons": read_history(folder)})
+    figures = [
+        (
+            save_figure(folder / "figures" / "crops.png", crops_figure(crops)),
+            "Crops as the network sees them; persons in blue; crowds, which are left out, in red.",
+        ),
+        (
+            save_figure(folder / "figures" / "training.png", curves),
+            "Dice on held-out crops and training loss.",
+        ),
+    ]
+    sections = [Section("Figures", figures=figures), settings_section(config)]
+    return write_sections(folder / "report.html", "Pre-training on COCO persons", sections, _facts(folder))
 
 
 def crops_figure(crops: Sequence[tuple[np.ndarray, np.ndarray]]) -> Figure:
     """Draw grey crops, float32 (size, size) in [0, 1], with their labels, uint8: persons blue, unknown red."""
-    columns = 6
-    rows = -(-len(crops) // columns)
-    figure = Figure(figsize=(2.2 * columns, 2.2 * rows), layout="constrained")
-    for place, (grey, labels) in enumerate(crops, start=1):
-        picture = np.repeat(grey[..., np.newaxis], 3, axis=-1)
-        for value, colour in ((PERSON, PREDICTION), (UNKNOWN, REFERENCE)):
-            picture = tint(picture, labels == value, colour)
-        axes = figure.add_subplot(rows, columns, place)
-        axes.imshow(picture, interpolation="nearest")
-        axes.set_axis_off()
-    return figure
+    pictures = []
+    for crop, labels in crops:
+        picture = tint(np.stack([crop] * 3, axis=-1), labels == PERSON, PREDICTION)
+        pictures.append(tint(picture, labels == UNKNOWN, REFERENCE))
+    return gallery_figure(pictures, [""] * len(pictures))
 
 
 def _facts(folder: Path) -> dict[str, str]:

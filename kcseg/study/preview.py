@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from kcseg.page.figures import DISPLAY_HU
+from kcseg.page.figures import gallery_figure, grey
 from kcseg.page.page import Section, write_sections
 from kcseg.phantom.likeness import hu_shares, noise_range, noise_spectrum
 
-_COLUMNS = 6
 _SIMULATED, _REAL = "simulated", "real"
 _NOISE = (
     "Level of the noise, and correlation of pixels along rows and down columns: 10th, 50th and 90th percentile over "
@@ -32,14 +31,15 @@ def write_preview(
     kinds = {kind: images for kind, images in kinds.items() if images}
     labelled = [(kind, image) for kind, images in kinds.items() for image in images]
     shuffled = [labelled[index] for index in np.random.default_rng(seed).permutation(len(labelled))]
+    numbers = [str(number) for number in range(1, len(shuffled) + 1)]
+    gallery = gallery_figure([grey(image) for _, image in shuffled], numbers)
     counts = " and ".join(f"{len(images)} {kind}" for kind, images in kinds.items())
     text = f"{counts} coronal crops in random order, −150 to 250 HU."
     title, key = "The simulated challenge", []
     if real_hu:
         title, text = "Simulated beside real", f"{text} Which are real? The key is at the end of the page."
-        real = [str(number) for number, (kind, _) in enumerate(shuffled, start=1) if kind == _REAL]
+        real = [number for number, (kind, _) in zip(numbers, shuffled, strict=True) if kind == _REAL]
         key = [Section("The key", f"Real: {', '.join(real)}.")]
-    gallery = _gallery([image for _, image in shuffled])
     sections = [
         Section(text=text, figures=[(gallery, "The crops.")]),
         Section("Statistics", figures=[(_statistics(kinds), "HU and noise.")]),
@@ -58,38 +58,17 @@ def _noise(kinds: dict[str, list[np.ndarray]]) -> list[dict[str, str]]:
     ]
 
 
-def _gallery(images_hu: Sequence[np.ndarray]) -> Figure:
-    rows = -(-len(images_hu) // _COLUMNS)
-    figure = Figure(figsize=(2.3 * _COLUMNS, 2.4 * rows), layout="constrained")
-    for number, image in enumerate(images_hu, start=1):
-        axes = figure.add_subplot(rows, _COLUMNS, number)
-        axes.imshow(image, cmap="gray", vmin=DISPLAY_HU[0], vmax=DISPLAY_HU[1], interpolation="nearest")
-        axes.set_axis_off()
-        axes.set_title(str(number), fontsize="small")
-    return figure
-
-
 def _statistics(kinds: dict[str, list[np.ndarray]]) -> Figure:
     figure = Figure(figsize=(13, 3.6), layout="constrained")
     edges = np.arange(-200.0, 301.0, 12.5)
-    centre, around, spectrum = (
-        figure.add_subplot(1, 3, place, title=title, xlabel=unit)
-        for place, (title, unit) in enumerate(
-            (
-                ("within 30 mm of the centre: kidney", "HU"),
-                ("beyond 60 mm: surroundings", "HU"),
-                ("noise power", "cycles per pixel"),
-            ),
-            start=1,
-        )
-    )
+    centre, around, spectrum = figure.subplots(1, 3)
     for kind, images in kinds.items():
         for axes, shares in zip((centre, around), hu_shares(images, edges), strict=True):
             axes.stairs(100 * shares, edges, label=kind)
         spectrum.plot(*noise_spectrum(images), label=kind)
-    for axes in (centre, around):
-        axes.set_ylabel("% of pixels")
+    centre.set(title="within 30 mm of the centre: kidney", xlabel="HU", ylabel="% of pixels")
+    around.set(title="beyond 60 mm: surroundings", xlabel="HU", ylabel="% of pixels")
+    spectrum.set(title="noise power", xlabel="cycles per pixel", ylabel="share")
+    for axes in (centre, around, spectrum):
         axes.legend()
-    spectrum.set_ylabel("share")
-    spectrum.legend()
     return figure

@@ -11,6 +11,8 @@ from kcseg.config import Config
 from kcseg.files import write, write_json
 from kcseg.page.figures import save_figure
 from kcseg.page.page import Section, settings_section, to_markdown, write_sections
+from kcseg.study.audit import Audit
+from kcseg.study.audit_report import WORST, measured
 from kcseg.study.claims import Findings, claims
 from kcseg.study.comparison import History
 from kcseg.study.comparison_report import comparison_cells, comparison_rows, comparison_sentence
@@ -42,6 +44,10 @@ _COUNTS = (
     "Median of every choice of so many members: mean, and band from the worst choice to the best. Of an even number "
     "the median is the mean of the middle two."
 )
+_AUDIT = (
+    "Every training reference was held against the prediction of the fold member that never saw it, and ranked by how "
+    "much that contradicts it."
+)
 
 
 def report_reproduction(
@@ -51,7 +57,7 @@ def report_reproduction(
     starts: Mapping[str, Sequence[History]],
     facts: Mapping[str, str],
     paper: Sequence[tuple[Path, str]],
-    audit: Section,
+    audit: Audit,
 ) -> Path:
     """Write `report.html`, `reproduction.md` (the same for a repository), `claims.json` and figures; return the page.
 
@@ -62,7 +68,7 @@ def report_reproduction(
         starts: histories of pre-trained and random starts.
         facts: what was run, by name.
         paper: the paper's figures from our data, drawn: file in `figures/` and caption, in the paper's order.
-        audit: what the audit of the references found.
+        audit: of the references; its pictures are in `audit/`.
     """
     stated, seeds = claims(findings, starts), comparison_rows(starts)
     counts = save_figure(folder / "figures" / "members.png", counts_figure(findings.by_count))
@@ -84,7 +90,12 @@ def report_reproduction(
         Section("Fold members alone, and what differs in one thing", _ARMS, rows=_rows(arms)),
         Section("One to seven members", figures=[(counts, _COUNTS)]),
         Section("Pre-trained against random start", comparison_sentence(seeds), rows=comparison_cells(seeds)),
-        audit,
+        Section(
+            "The audit of the references",
+            _AUDIT,
+            figures=[(folder / "audit" / "figures" / "worst.png", WORST)],
+        ),
+        *measured(audit.rows),
         Section("The paper's figures, from our data", figures=paper),
         settings_section(config),
     ]

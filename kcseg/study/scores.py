@@ -1,7 +1,7 @@
 """The challenge's score, Dice: of two masks, of two folders, and of ways to segment a batch."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from kcseg.config import EnsembleConfig
-from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.image.formats import read_mask
 from kcseg.image.image import Mask, same_spacing
 from kcseg.image.listing import list_masks, pairing_faults
 from kcseg.progress import Tell, counted, silent
 from kcseg.serving.runner import Ensemble
+from kcseg.study.known import Known
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Scores:
 
     def __sub__(self, other: "Scores") -> "Scores":
         """Return the differences image by image."""
-        known = self.truth is not None and other.truth is not None
-        return Scores(self.reference - other.reference, self.truth - other.truth if known else None)
+        truth = None if self.truth is None or other.truth is None else self.truth - other.truth
+        return Scores(self.reference - other.reference, truth)
 
 
 def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
@@ -50,18 +50,14 @@ def dice(prediction: np.ndarray, reference: np.ndarray) -> float:
     return 2 * np.count_nonzero(np.logical_and(prediction, reference)) / total if total else 1.0
 
 
-def score(
-    masks: Iterable[Mapping[Any, np.ndarray]], batch: Batch, truth: Sequence[np.ndarray] | None
-) -> dict[Any, Scores]:
-    """Score ways to segment a batch with references.
+def score(masks: Iterable[Mapping[Any, np.ndarray]], known: Known) -> dict[Any, Scores]:
+    """Score ways to segment images.
 
     Args:
         masks: for each image, in the order of the batch, the bool (height, width) of each way by its name.
-        batch: the images.
-        truth: exact masks, bool (height, width), in that order; None where not known.
+        known: the batch.
     """
-    assert batch.masks is not None
-    against = (batch.masks,) if truth is None else (batch.masks, truth)
+    against = [known.references] if known.truth is None else [known.references, known.truth]
     found: dict[Any, list[list[float]]] = defaultdict(list)
     for ways, *exact in zip(masks, *against, strict=True):
         for name, mask in ways.items():
@@ -70,21 +66,17 @@ def score(
 
 
 def evaluate(
-    ensemble: Ensemble,
-    batch: Batch,
-    truth: Sequence[np.ndarray] | None,
-    config: EnsembleConfig,
-    tell: Tell = silent,
+    ensemble: Ensemble, known: Known, config: EnsembleConfig, tell: Tell = silent
 ) -> dict[str, Scores]:
-    """Score the members of an ensemble, their mean and their median as `score` does, by the names of `masks_of`."""
-    one_more = counted(tell, "scoring", len(batch))
+    """Score the members of an ensemble, their mean and their median, by the names of `masks_of`."""
+    one_more = counted(tell, "scoring", len(known.batch))
 
     def masks() -> Iterator[dict[str, np.ndarray]]:
-        for image in batch.images:
+        for image in known.batch.images:
             yield masks_of(ensemble.soft_masks(image[np.newaxis])[0], config.mask_threshold)
             one_more()
 
-    return score(masks(), batch, truth)
+    return score(masks(), known)
 
 
 def masks_of(soft_masks: np.ndarray, threshold: float) -> dict[str, np.ndarray]:

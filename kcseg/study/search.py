@@ -15,7 +15,7 @@ from sklearn.inspection import permutation_importance
 from kcseg.config_json import to_json
 from kcseg.files import locked, write_csv, write_json
 from kcseg.page.figures import save_figure
-from kcseg.page.page import Section, number, write_sections
+from kcseg.page.page import Section, table, write_sections
 from kcseg.training.space import Between, OneOf, four_digits
 from kcseg.training.trial import FINISHED, TrialResult
 from kcseg.training.tune import Search, best_trial
@@ -38,19 +38,24 @@ def report_search(folder: Path, search: Search, results: Sequence[TrialResult]) 
     """
     best = best_trial(list(results))
     rows = [_row(result, search) for result in results]
+    shown = [{name.rpartition(".")[2]: value for name, value in row.items()} for row in rows]
+    shown.sort(key=lambda row: row["dice"] or 0.0, reverse=True)
+    lost = sum(result.status != FINISHED for result in results)
+    facts = {
+        "search": "random" if search.random else "Bayesian",
+        "trials": f"{len(results)}, {lost} of them passed over" if lost else str(len(results)),
+        "each": f"{search.folds} of {search.config.ensemble.folds} folds, {search.epochs} epochs",
+        "best": f"trial {best.trial}, Dice {best.dice:.4f}, {best.parameters} parameters",
+        "seed": str(search.config.seed),
+    }
     with locked(folder):
         write_json(folder / "best.json", to_json(search.settings(best.values)))
         write_csv(folder / "trials.csv", rows)
-        shown = sorted(rows, key=lambda row: -1.0 if row["dice"] is None else row["dice"], reverse=True)
-        return write_sections(
-            folder / "report.html",
-            "Search of the settings",
-            [
-                Section(text=_NOTE, figures=_draw(folder / "figures", search, results)),
-                Section("Trials, the best first", rows=[_shown(row, search) for row in shown], strong=0),
-            ],
-            _facts(search, results, best),
-        )
+        sections = [
+            Section(text=_NOTE, figures=_draw(folder / "figures", search, results)),
+            Section("Trials, the best first", rows=table(shown), strong=0),
+        ]
+        return write_sections(folder / "report.html", "Search of the settings", sections, facts)
 
 
 def progress_figure(results: Sequence[TrialResult]) -> Figure:
@@ -62,9 +67,7 @@ def progress_figure(results: Sequence[TrialResult]) -> Figure:
     axes.step(numbers, np.maximum.accumulate(scores), where="post", label="best so far")
     if lost := [int(result.trial) for result in results if result.status != FINISHED]:
         edge = axes.get_xaxis_transform()
-        axes.plot(
-            lost, [0.0] * len(lost), "x", transform=edge, clip_on=False, color="black", label="passed over"
-        )
+        axes.plot(lost, [0.0] * len(lost), "kx", transform=edge, clip_on=False, label="passed over")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     # above the axes, where it hides no trial
@@ -79,14 +82,11 @@ def parameters_figure(space: Mapping[str, OneOf | Between], results: Sequence[Tr
     rows = -(-len(space) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.6 * rows), layout="constrained")
     panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
-    for axes, (name, dimension) in zip(panels, space.items(), strict=False):
-        values = [result.values[name] for result in results if result.status == FINISHED]
-        if isinstance(dimension, OneOf):
-            values = [dimension.values.index(value) for value in values]
+    for axes, name, values in zip(panels, space, _values(space, results).T, strict=False):
         axes.scatter(values, scores, c=numbers, cmap="Blues", vmin=-len(results), edgecolors="none")
         axes.set_title(_label(name))
         axes.grid(alpha=0.3)
-        _show_bounds(axes, dimension)
+        _show_bounds(axes, space[name])
     for axes in panels[len(space) :]:
         axes.set_axis_off()
     figure.supylabel("Dice on held-out images")
@@ -96,22 +96,17 @@ def parameters_figure(space: Mapping[str, OneOf | Between], results: Sequence[Tr
 def _show_bounds(axes: Axes, dimension: OneOf | Between) -> None:
     """Let the horizontal axis show all that may be tried, whatever was."""
     if isinstance(dimension, OneOf):
-        axes.set_xticks(range(len(dimension.values)), [_tick(value) for value in dimension.values])
-        axes.set_xlim(-0.5, len(dimension.values) - 0.5)
-        return
-    low, high = dimension.low, dimension.high
-    if dimension.logarithmic:
-        margin = (high / low) ** 0.05
+        words = (str(value).replace("_", " ").replace("+", " + ") for value in dimension.values)
+        ticks = [textwrap.fill(word, 13, break_long_words=False) for word in words]
+        axes.set_xticks(range(len(ticks)), ticks)
+        axes.set_xlim(-0.5, len(ticks) - 0.5)
+    elif dimension.logarithmic:
+        margin = (dimension.high / dimension.low) ** 0.05
         axes.set_xscale("log")
-        axes.set_xlim(low / margin, high * margin)
+        axes.set_xlim(dimension.low / margin, dimension.high * margin)
     else:
-        margin = 0.05 * (high - low)
-        axes.set_xlim(low - margin, high + margin)
-
-
-def _tick(value: Any) -> str:
-    words = str(value).replace("_", " ").replace("+", " + ")
-    return textwrap.fill(words, 13, break_long_words=False)
+        margin = 0.05 * (dimension.high - dimension.low)
+        axes.set_xlim(dimension.low - margin, dimension.high + margin)
 
 
 def importance(
@@ -125,55 +120,38 @@ def importance(
     _, scores = _finished(results)
     if len(scores) < _ENOUGH_TO_WEIGH or np.ptp(scores) == 0:
         return {}
-    table = np.array(
-        [
-            [_number(dimension, result.values[name]) for name, dimension in space.items()]
-            for result in results
-            if result.status == FINISHED
-        ]
+    values = _values(space, results)
+    forest = RandomForestRegressor(n_estimators=300, min_samples_leaf=2, random_state=seed).fit(
+        values, scores
     )
-    forest = RandomForestRegressor(n_estimators=300, min_samples_leaf=2, random_state=seed).fit(table, scores)
-    weighed = permutation_importance(forest, table, scores, n_repeats=50, random_state=seed)
-    pairs = zip(weighed.importances_mean, weighed.importances_std, strict=True)
-    return {name: (float(mean), float(spread)) for name, (mean, spread) in zip(space, pairs, strict=True)}
+    found = permutation_importance(forest, values, scores, n_repeats=50, random_state=seed)
+    pairs = zip(found.importances_mean.tolist(), found.importances_std.tolist(), strict=True)
+    return dict(zip(space, pairs, strict=True))
 
 
 def importance_figure(weights: Mapping[str, tuple[float, float]]) -> Figure:
     """Draw what `importance` returns, the largest on top."""
     figure = Figure(figsize=(8, 0.4 * len(weights) + 1.2), layout="constrained")
     axes = figure.add_subplot(1, 1, 1, xlabel="share of the trials' variance that is lost when shuffled")
-    names = sorted(weights, key=lambda name: weights[name][0])
-    means, spreads = zip(*(weights[name] for name in names), strict=True)
-    axes.barh([_label(name) for name in names], means, xerr=spreads, color="#1f5fff", ecolor="grey")
+    for name, (mean, spread) in sorted(weights.items(), key=lambda item: item[1][0]):
+        axes.barh(_label(name), mean, xerr=spread, color="#1f5fff", ecolor="grey")
     axes.grid(alpha=0.3, axis="x")
     return figure
 
 
 def _draw(folder: Path, search: Search, results: Sequence[TrialResult]) -> list[tuple[Path, str]]:
-    drawn = {
-        "progress": (progress_figure(results), "Dice over trials."),
-        "parameters": (
+    drawn = [
+        ("progress", progress_figure(results), "Dice over trials."),
+        (
+            "parameters",
             parameters_figure(search.space, results),
             "Dice over each searched value; later trials are darker.",
         ),
-    }
+    ]
     if weights := importance(search.space, results, seed=search.config.seed):
         caption = "What mattered among these trials, by a random forest. Few trials: a hint, no proof."
-        drawn["importance"] = (importance_figure(weights), caption)
-    return [
-        (save_figure(folder / f"{name}.png", figure), caption) for name, (figure, caption) in drawn.items()
-    ]
-
-
-def _facts(search: Search, results: Sequence[TrialResult], best: TrialResult) -> dict[str, str]:
-    lost = sum(result.status != FINISHED for result in results)
-    return {
-        "search": "random" if search.random else "Bayesian",
-        "trials": f"{len(results)}, {lost} of them passed over" if lost else str(len(results)),
-        "each": f"{search.folds} of {search.config.ensemble.folds} folds, {search.epochs} epochs",
-        "best": f"trial {best.trial}, Dice {best.dice:.4f}, {best.parameters} parameters",
-        "seed": str(search.config.seed),
-    }
+        drawn.append(("importance", importance_figure(weights), caption))
+    return [(save_figure(folder / f"{name}.png", figure), caption) for name, figure, caption in drawn]
 
 
 def _row(result: TrialResult, search: Search) -> dict[str, Any]:
@@ -191,19 +169,6 @@ def _row(result: TrialResult, search: Search) -> dict[str, Any]:
     }
 
 
-def _shown(row: Mapping[str, Any], search: Search) -> dict[str, Any]:
-    """Return such a row as the page shows it."""
-    timed = search.budget.ms_per_image is not None
-    return {
-        "trial": row["trial"],
-        "Dice": number(row["dice"]),
-        **{_label(name): row[name] for name in search.space},
-        "parameters": number(row["parameters"], 0),
-        **({"ms per image": number(row["ms_per_image"], 1)} if timed else {}),
-        "passed over": f"{row['status']}: {row['reason']}" if row["reason"] else "",
-    }
-
-
 def _finished(results: Sequence[TrialResult]) -> tuple[np.ndarray, np.ndarray]:
     """Return number and Dice of the finished trials."""
     pairs = [(int(result.trial), result.dice) for result in results if result.status == FINISHED]
@@ -211,10 +176,19 @@ def _finished(results: Sequence[TrialResult]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(numbers), np.array(scores, float)
 
 
-def _number(dimension: OneOf | Between, value: Any) -> float:
-    if isinstance(dimension, OneOf):
-        return float(dimension.values.index(value))
-    return float(np.log(value) if dimension.logarithmic else value)
+def _values(space: Mapping[str, OneOf | Between], results: Sequence[TrialResult]) -> np.ndarray:
+    """Return the values of the finished trials, (trials, dimensions); of one of a few, its place among these."""
+    return np.array(
+        [
+            [
+                one.values.index(result.values[name]) if isinstance(one, OneOf) else result.values[name]
+                for name, one in space.items()
+            ]
+            for result in results
+            if result.status == FINISHED
+        ],
+        float,
+    )
 
 
 def _label(name: str) -> str:

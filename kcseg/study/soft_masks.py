@@ -48,7 +48,8 @@ def held_out_soft_masks(run: Run, batch: Batch, tell: Tell = silent) -> tuple[np
     Raises:
         InputError: other images than the run's, no fold members, or one that is not trained.
     """
-    found, one_more = {}, counted(tell, "segmenting held-out images", len(batch))
+    found: dict[str, np.ndarray] = {}
+    one_more = counted(tell, "segmenting held-out images", len(batch))
     for number, ids in _held_out(run, batch).items():
         fold = batch.select(ids)
         found |= dict(zip(fold.ids, _of_member(run, number, fold.images, one_more), strict=True))

@@ -1,32 +1,20 @@
 import shutil
 
 import numpy as np
-import pytest
 from click.testing import CliRunner
 
 from kcseg.cli import main
-from kcseg.dataset.batch import training_batch
 from kcseg.files import read_csv
 from kcseg.study.challenge import remove_run
-from kcseg.training.members import train_members
-from kcseg.training.run import open_run
 
 
 def audit(*arguments):
     return CliRunner().invoke(main, ["audit", *map(str, arguments)])
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, ring_challenge, tiny):
-    batch = training_batch(ring_challenge)
-    run = open_run(tmp_path_factory.mktemp("audited"), batch, tiny)
-    train_members(run, batch, [1, 2])  # the full member is not asked
-    return run
-
-
-def test_a_page_a_table_and_figures(tmp_path, run, ring_challenge):
+def test_a_page_a_table_and_figures(tmp_path, trained_run, ring_challenge):
     out = tmp_path / "audit"
-    result = audit(run.folder, "--data", ring_challenge, "--out", out)
+    result = audit(trained_run.folder, "--data", ring_challenge, "--out", out)
     assert result.exit_code == 0, result.output
     assert "Dice against the truth" in result.output and "Planted" not in result.output
     rows = read_csv(out / "table.csv")
@@ -35,27 +23,27 @@ def test_a_page_a_table_and_figures(tmp_path, run, ring_challenge):
     assert rows[0]["id"] in (out / "index.html").read_text()
     assert all((out / "figures" / f"{name}.png").stat().st_size > 5000 for name in ("worst", "scores"))
     before = (out / "table.csv").stat().st_mtime_ns
-    again = audit(run.folder, "--data", ring_challenge, "--out", out)
+    again = audit(trained_run.folder, "--data", ring_challenge, "--out", out)
     assert again.exit_code == 2 and "--force" in again.output
     assert (out / "table.csv").stat().st_mtime_ns == before
-    assert audit(run.folder, "--data", ring_challenge, "--out", out, "--force").exit_code == 0
+    assert audit(trained_run.folder, "--data", ring_challenge, "--out", out, "--force").exit_code == 0
 
 
-def test_data_that_are_not_there_or_not_the_runs_are_refused(tmp_path, run, ring_challenge):
-    missing = audit(run.folder, "--out", tmp_path / "audit")
+def test_data_that_are_not_there_or_not_the_runs_are_refused(tmp_path, trained_run, ring_challenge):
+    missing = audit(trained_run.folder, "--out", tmp_path / "audit")
     assert missing.exit_code == 2 and "--data" in missing.output
     other = tmp_path / "other"
     shutil.copytree(ring_challenge, other)
     np.save(other / "train-1" / "masks" / "0003.npy", np.eye(32, dtype=bool))
-    result = audit(run.folder, "--data", other, "--out", tmp_path / "audit")
+    result = audit(trained_run.folder, "--data", other, "--out", tmp_path / "audit")
     assert result.exit_code == 2 and "--data" in result.output
     assert audit(tmp_path, "--out", tmp_path / "audit").exit_code == 2
     assert not (tmp_path / "audit").exists()
 
 
-def test_an_audit_goes_with_its_run(tmp_path, run, ring_challenge):
-    copy = tmp_path / "run"
-    shutil.copytree(run.folder, copy)
+def test_an_audit_goes_with_its_run(run_to_change, ring_challenge):
+    copy = run_to_change.folder
+    shutil.rmtree(copy / "member-3")  # the full member is not asked
     assert audit(copy, "--data", ring_challenge).exit_code == 0
     assert (copy / "audit" / "index.html").exists()
     remove_run(copy, keep_challenge=True)

@@ -1,15 +1,13 @@
 import contextlib
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tests.started import ended, start
 
 from kcseg.cli import main
 from kcseg.config_json import to_json
@@ -119,16 +117,14 @@ def test_a_run_folder_that_cannot_be_written_is_named(tmp_path, ring_challenge, 
 
 
 def start_training(data, config, run):
-    command = [sys.executable, "-c", "from kcseg.cli.train import train; train()"]
-    options = ["--data", data, "--config", config, "--run", run, "--member", "1", "--member", "3"]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return subprocess.Popen([*command, *map(str, options)], env=environment, stdout=subprocess.DEVNULL)
+    options = ("--data", data, "--config", config, "--run", run, "--member", 1, "--member", 3)
+    return start(config.with_name("output"), "train", *options)
 
 
 def wait_for_progress(training, run):
     """Wait until the training has kept a state it did not have when it was started, or is over."""
     known = {path: path.stat().st_mtime_ns for path in run.glob("member-*/state.npz")}
-    while training.poll() is None:
+    while training.exitcode is None:
         for path in run.glob("member-*/state.npz"):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime_ns != known.get(path):
@@ -139,10 +135,10 @@ def wait_for_progress(training, run):
 
 def test_killed_again_and_again_at_random_it_ends_with_the_same_bytes(tmp_path, tiny, ring_challenge):
     settings = to_json(tiny)
-    settings["training"]["maximum_epochs"] = settings["training"]["patience_epochs"] = 80
+    settings["training"]["maximum_epochs"] = settings["training"]["patience_epochs"] = 40
     config = tmp_path / "config.json"
     config.write_text(json.dumps(settings))
-    assert start_training(ring_challenge, config, tmp_path / "whole").wait() == 0
+    assert ended(start_training(ring_challenge, config, tmp_path / "whole")) == 0
 
     moments = random.Random(7)
     landed = 0
@@ -150,10 +146,10 @@ def test_killed_again_and_again_at_random_it_ends_with_the_same_bytes(tmp_path, 
         training = start_training(ring_challenge, config, tmp_path / "killed")
         if wait_for_progress(training, tmp_path / "killed"):
             time.sleep(moments.uniform(0, 0.2))
-        training.send_signal(signal.SIGKILL)
-        landed += training.wait() == -signal.SIGKILL
+        training.kill()
+        landed += ended(training) == -signal.SIGKILL
     assert landed == 6
-    assert start_training(ring_challenge, config, tmp_path / "killed").wait() == 0
+    assert ended(start_training(ring_challenge, config, tmp_path / "killed")) == 0
     for member in ("member-1", "member-3"):
         whole, killed = (tmp_path / run / member for run in ("whole", "killed"))
         assert sha256(whole / "member.weights.h5") == sha256(killed / "member.weights.h5")

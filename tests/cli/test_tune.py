@@ -1,12 +1,10 @@
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
 from click.testing import CliRunner
+from tests.started import ended, start
 
 from kcseg.cli import main
 from kcseg.config_json import from_json
@@ -77,44 +75,34 @@ def test_half_an_address_is_named(monkeypatch, tmp_path, ring_challenge, environ
     assert result.exit_code == 2 and message in " ".join(result.output.split())
 
 
-def start_search(data, config, folder, *options, **environment):
-    command = [sys.executable, "-c", "from kcseg.cli.tune import tune; tune()"]
-    arguments = ["--data", data, "--config", config, "--run", folder, *(options or OPTIONS)]
-    return subprocess.Popen(
-        [*command, *map(str, arguments)],
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start_search(output, data, config, folder, **environment):
+    arguments = ("--data", data, "--config", config, "--run", folder, *OPTIONS)
+    return start(output, "tune", *arguments, **environment)
 
 
 def kill_when_new(search, folder, pattern):
     """Kill the search with SIGKILL as soon as it has written a file of this kind that was not there."""
     known = set(folder.glob(pattern))
-    while search.poll() is None and not set(folder.glob(pattern)) - known:
+    while search.exitcode is None and not set(folder.glob(pattern)) - known:
         time.sleep(0.002)
-    search.send_signal(signal.SIGKILL)
-    search.communicate()
-    assert search.returncode == -signal.SIGKILL
+    search.kill()
+    assert ended(search) == -signal.SIGKILL
 
 
 def test_killed_within_and_between_trials_it_ends_with_the_same_trials(
     tmp_path, finished, ring_challenge, config_path
 ):
-    kept = {}
+    kept, run, output = {}, tmp_path / "run", tmp_path / "output"
     for pattern in ("proposals.json", "trials/*/fold-1/state.npz", "trials/*/result.json"):
-        kill_when_new(start_search(ring_challenge, config_path, tmp_path), tmp_path, pattern)
-        results = {path: path.stat().st_mtime_ns for path in tmp_path.glob("trials/*/result.json")}
+        kill_when_new(start_search(output, ring_challenge, config_path, run), run, pattern)
+        results = {path: path.stat().st_mtime_ns for path in run.glob("trials/*/result.json")}
         assert kept.items() <= results.items()  # no finished trial was done again
         kept = results
-    search = start_search(ring_challenge, config_path, tmp_path)
-    output, _ = search.communicate()
-    assert search.returncode == 0, output
+    assert ended(start_search(output, ring_challenge, config_path, run)) == 0, output.read_text()
     assert kept and all(path.stat().st_mtime_ns == written for path, written in kept.items())
     for name in ("trials.csv", "best.json"):
-        assert (tmp_path / name).read_text() == (finished[0] / name).read_text()
-    assert not list(tmp_path.rglob(".kcseg-*")) and not list(tmp_path.glob("trials/*/fold-1/state.npz"))
+        assert (run / name).read_text() == (finished[0] / name).read_text()
+    assert not list(run.rglob(".kcseg-*")) and not list(run.glob("trials/*/fold-1/state.npz"))
 
 
 def free_port():
@@ -142,17 +130,17 @@ def test_a_chief_and_two_workers_one_of_them_killed_and_back_share_a_search(
     tmp_path, ring_challenge, config_path
 ):
     address = {"KERASTUNER_ORACLE_IP": "127.0.0.1", "KERASTUNER_ORACLE_PORT": free_port()}
+    arguments = (ring_challenge, config_path, tmp_path / "run")
     parts = {
-        name: start_search(
-            ring_challenge, config_path, tmp_path / "run", *OPTIONS, KERASTUNER_TUNER_ID=name, **address
-        )
+        name: start_search(tmp_path / name, *arguments, KERASTUNER_TUNER_ID=name, **address)
         for name in ("chief", "worker1", "worker2")
     }
     kill_when_new(parts["worker1"], tmp_path / "run", "trials/*/fold-1")  # whose trial it is does not matter
     parts["worker1"] = start_search(
-        ring_challenge, config_path, tmp_path / "run", *OPTIONS, KERASTUNER_TUNER_ID="worker1", **address
+        tmp_path / "worker1", *arguments, KERASTUNER_TUNER_ID="worker1", **address
     )
-    outputs = {name: part.communicate(timeout=300)[0] for name, part in parts.items()}
-    assert [part.returncode for part in parts.values()] == [0, 0, 0], outputs
+    codes = [ended(part) for part in parts.values()]
+    outputs = {name: (tmp_path / name).read_text() for name in parts}
+    assert codes == [0, 0, 0], outputs
     assert len(read_csv(tmp_path / "run" / "trials.csv")) == 3
     assert "best.json" in outputs["chief"] and "the chief writes" in outputs["worker1"]

@@ -10,11 +10,9 @@ from kcseg.files import read_json
 from kcseg.image.png import stated_hu_offset
 from kcseg.phantom.simulate import planted_faults
 from kcseg.training.fit import read_history
-from kcseg.training.trial import read_result
 from tests.fuzz.mutate import broken, broken_json
 from tests.fuzz.reader import Reader
 
-RESULT = {"trial": "1", "status": "done", "values": {"network.levels": 2}, "dice": 0.5, "parameters": 10}
 CASES = {"train-1/0001": {"faults": ["shifted"]}, "train-1/0002": {"faults": []}}
 HISTORY = b"epoch,step,loss,val_dice\n1,10,0.5,0.25\n2,20,0.25,0.5\n"
 
@@ -26,10 +24,6 @@ def read_config(path: Path) -> None:
 
 def read_batch(path: Path) -> None:
     assert abs(stated_hu_offset(path.parent) or 0) <= 65536
-
-
-def read_trial(path: Path) -> None:
-    assert int(read_result(path.parent).trial) >= 0
 
 
 def read_simulation(path: Path) -> None:
@@ -48,7 +42,6 @@ def reader(name: str, sound: object, read: Callable[[Path], None]) -> Reader:
 READERS = {
     "configuration": reader("config.json", to_json(QUICK), read_config),
     "batch.json": reader("batch.json", {"hu_offset": -1024}, read_batch),
-    "trial's result": reader("result.json", RESULT, read_trial),
     "simulation.json": reader("simulation.json", {"cases": CASES}, read_simulation),
     "history": Reader("history.csv", [HISTORY], broken, read_rows),
 }

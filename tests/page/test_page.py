@@ -1,7 +1,7 @@
 from matplotlib.figure import Figure
 
 from kcseg.config import Config
-from kcseg.page.page import Section, number, settings_section, to_markdown, write_sections
+from kcseg.page.page import Section, settings_section, table, to_markdown, write_sections
 
 
 def sections(tmp_path):
@@ -46,5 +46,12 @@ def test_nested_settings_become_one_level():
     assert {"setting": "network.levels", "value": 5} in rows and {"setting": "seed", "value": 2018} in rows
 
 
-def test_a_number_that_is_not_known_is_a_dash():
-    assert (number(0.12345), number(12.0, 1), number(None)) == ("0.1235", "12.0", "–")
+def test_a_table_has_numbers_of_four_digits_and_no_empty_columns():
+    rows = [
+        {"name": "mean", "dice_truth": 0.9, "area_mm2": 12, "faults": "", "ms": None},
+        {"name": "median", "dice_truth": None, "area_mm2": 123456, "faults": "", "ms": None},
+    ]
+    assert table(rows) == [
+        {"name": "mean", "Dice truth": "0.9000", "area mm²": "12"},
+        {"name": "median", "Dice truth": "–", "area mm²": "123456"},
+    ]

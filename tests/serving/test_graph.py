@@ -38,9 +38,9 @@ def test_int16_and_png_equal_float32(model, images):
             np.testing.assert_array_equal(found[name], expected[name], name)
 
 
-def test_another_hu_offset_and_limit_reach_the_graph(tiny):
-    networks = [build_unet(tiny.network, seed=seed) for seed in range(3)]
-    graph = EnsembleGraph(networks, tiny, ExportConfig(hu_offset=-50, maximum_pixels=30))
+def test_another_hu_offset_and_limit_reach_the_graph(deeper):
+    networks = [build_unet(deeper.network, seed=seed) for seed in range(3)]
+    graph = EnsembleGraph(networks, deeper, ExportConfig(hu_offset=-50, maximum_pixels=30))
     stored = tf.constant(np.arange(30).reshape(5, 6, 1) * 5, tf.uint16)
     found = graph.segment_png([tf.io.encode_png(stored)])
     expected = graph.segment(tf.cast(stored[None, ..., 0], tf.float32) - 50)
@@ -49,10 +49,10 @@ def test_another_hu_offset_and_limit_reach_the_graph(tiny):
         graph.segment(tf.zeros((1, 31, 1)))
 
 
-def test_bfloat16_is_close_and_answers_in_float32(tiny, images):
-    networks = [build_unet(tiny.network, seed=seed) for seed in range(3)]
-    exact = EnsembleGraph(networks, tiny, EXPORT)
-    reduced = EnsembleGraph(networks, tiny, replace(EXPORT, precision="bfloat16"))
+def test_bfloat16_is_close_and_answers_in_float32(deeper, images):
+    networks = [build_unet(deeper.network, seed=seed) for seed in range(3)]
+    exact = EnsembleGraph(networks, deeper, EXPORT)
+    reduced = EnsembleGraph(networks, deeper, replace(EXPORT, precision="bfloat16"))
     hu = tf.constant(images, tf.float32)
     found, expected = reduced.members(hu)["soft_masks"], exact.members(hu)["soft_masks"]
     assert found.dtype == tf.float32

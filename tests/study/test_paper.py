@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from kcseg.dataset.batch import Batch
 from kcseg.serving.runner import Ensemble
 from kcseg.study.audit import audit_run
 from kcseg.study.comparison import PRETRAINED, RANDOM
+from kcseg.study.known import Known
 from kcseg.study.paper import choose_contradicted, choose_references, choose_results, paper_figures
 
 
@@ -45,51 +45,38 @@ def test_references_show_their_planted_fault_alone(ring):
         (),
         (),
     )
-    batch = Batch("train", tuple("abcdef"), references, references)
     truth = [ring] * 5 + [solid]
-    assert choose_references(batch, truth, faults) == {
+    assert choose_references(references, truth, faults) == {
         "correct": 4,
         "columns merged": 1,
         "vessels included": 3,
     }
-    assert "correct" not in choose_references(batch, truth, (("columns_merged",),) * 6)
+    assert "correct" not in choose_references(references, truth, (("columns_merged",),) * 6)
 
 
 def test_figures_are_written_and_those_without_facts_left_out(tmp_path, trained_run, rings):
     ensemble = Ensemble.load(trained_run.folder)
-    audit = audit_run(trained_run, rings)
     looks = [{"step": 10.0, "val_dice": 0.5, "binary_crossentropy": 0.2}]
     starts = {PRETRAINED: [looks], RANDOM: [looks]}
     faults = (("columns_merged",), ("vessels_included",), *((),) * 10)
-    written = paper_figures(
-        tmp_path,
-        trained_run,
-        ensemble,
-        training=(rings, rings.masks, faults),
-        test=(rings, rings.masks),
-        audit=audit,
-        starts=starts,
-    )
+
+    def names(out, known):
+        audit = audit_run(trained_run, known)
+        written = paper_figures(out, trained_run, ensemble, audit=audit, test=known, starts=starts)
+        assert all(path.stat().st_size > 10_000 for path, _ in written)
+        return [path.name for path, _ in written]
+
     # two folds only: no three members for figure 4
-    assert [path.name for path, _ in written] == [f"figure-{number}.png" for number in (1, 2, 3, 5, 6)]
-    assert all(path.stat().st_size > 10_000 for path, _ in written)
-    written = paper_figures(
-        tmp_path / "real",
-        trained_run,
-        ensemble,
-        training=(rings, None, None),
-        test=(rings, None),
-        audit=audit,
-        starts=starts,
-    )
-    assert [path.name for path, _ in written] == ["figure-2.png", "figure-3.png", "figure-6.png"]
+    expected = [f"figure-{number}.png" for number in (1, 2, 3, 5, 6)]
+    assert names(tmp_path, Known(rings, rings.masks, faults)) == expected
+    expected = [f"figure-{number}.png" for number in (2, 3, 6)]
+    assert names(tmp_path / "real", Known(rings)) == expected
 
 
 def test_the_prediction_that_gains_most_is_shown_first(trained_run, rings):
     truth = tuple(np.roll(mask, number, axis=1) for number, mask in enumerate(rings.masks))
-    audit = audit_run(trained_run, rings, truth)
-    first, second, *_ = choose_contradicted(audit)
-    gains = [row.prediction_dice_truth - row.reference_dice_truth for row in (first, second)]
-    assert gains[0] == max(row.prediction_dice_truth - row.reference_dice_truth for row in audit.findings)
-    assert gains[0] >= gains[1]
-    assert choose_contradicted(audit_run(trained_run, rings))[0].rank == 1
+    rows = audit_run(trained_run, Known(rings, truth)).rows
+    gains = [row["prediction_dice_truth"] - row["reference_dice_truth"] for row in rows]
+    shown = [row["prediction_dice_truth"] - row["reference_dice_truth"] for row in choose_contradicted(rows)]
+    assert shown == sorted(gains, reverse=True)[:4]
+    assert choose_contradicted(audit_run(trained_run, Known(rings)).rows)[0]["rank"] == 1

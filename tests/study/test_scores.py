@@ -14,6 +14,7 @@ from kcseg.config import EnsembleConfig
 from kcseg.dataset.batch import Batch
 from kcseg.errors import InputError
 from kcseg.image.formats import write_mask
+from kcseg.study.known import Known
 from kcseg.study.scores import Scores, dice, evaluate, score, score_folders, score_rows
 
 
@@ -104,21 +105,21 @@ class Told:
 
 @pytest.fixture
 def case():
-    """Soft masks of seven members, a batch and its truth; no two images have one size."""
+    """Soft masks of seven members, and images whose cortex is known; no two have one size."""
     random = np.random.default_rng(0)
     sizes = [(20, 30), (24, 16), (9, 9)]
     soft = [random.random((7, *size)).astype(np.float32) for size in sizes]
-    references, truths = (tuple(random.random(size) < share for size in sizes) for share in (0.4, 0.2))
+    references, truth = (tuple(random.random(size) < share for size in sizes) for share in (0.4, 0.2))
     images = tuple(np.zeros(size, np.float32) for size in sizes)
-    return soft, Batch("test", ("a", "b", "c"), images, references), truths
+    return soft, Known(Batch("test", ("a", "b", "c"), images, references), truth)
 
 
 def test_members_mean_and_median_against_reference_and_truth(case):
-    soft, batch, truths = case
+    soft, known = case
     stages = []
-    found = evaluate(Told(soft), batch, truths, EnsembleConfig(), lambda *told: stages.append(told))
+    found = evaluate(Told(soft), known, EnsembleConfig(), lambda *told: stages.append(told))
     assert list(found) == [*(f"member-{number}" for number in range(1, 8)), "mean", "median"]
-    for kind, against in (("reference", batch.masks), ("truth", truths)):
+    for kind, against in (("reference", known.references), ("truth", known.truth)):
         for image in range(3):
             for name, expected in (
                 ("member-3", soft[image][2]),
@@ -130,8 +131,7 @@ def test_members_mean_and_median_against_reference_and_truth(case):
 
 
 def test_rows_are_means_over_the_images(case):
-    soft, batch, truths = case
-    found = evaluate(Told(soft), batch, truths, EnsembleConfig())
+    found = evaluate(Told(case[0]), case[1], EnsembleConfig())
     row = score_rows(found)[-1]
     assert list(row) == ["name", "dice_reference", "dice_truth"] and row["name"] == "median"
     assert row["dice_reference"] == pytest.approx(found["median"].reference.mean(), abs=5.1e-5)
@@ -139,15 +139,13 @@ def test_rows_are_means_over_the_images(case):
 
 
 def test_without_truth_nothing_is_held_against_it(case):
-    soft, batch, _ = case
-    found = evaluate(Told(soft), batch, None, EnsembleConfig())
+    found = evaluate(Told(case[0]), Known(case[1].batch), EnsembleConfig())
     assert {row["dice_truth"] for row in score_rows(found)} == {None}
 
 
-def test_masks_of_fewer_images_than_references_are_no_batch(case):
-    _, batch, truths = case
+def test_masks_of_fewer_images_than_there_are_cannot_be_scored(case):
     with pytest.raises(ValueError, match="longer"):
-        score([{"drawn": mask} for mask in batch.masks[:2]], batch, truths)
+        score([{"drawn": mask} for mask in case[1].references[:2]], case[1])
 
 
 def test_a_difference_is_paired():

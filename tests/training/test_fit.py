@@ -40,8 +40,10 @@ def test_learns_rings(tmp_path, rings, tiny, validate):
     assert state.best_score == max(watched) and watched[state.best_epoch] == state.best_score
 
 
-def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, rings, tiny):
-    config = replace(tiny, network=replace(tiny.network, dropout=0.2))  # dropout's generator is state, too
+def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, rings, deeper):
+    config = replace(
+        deeper, network=replace(deeper.network, dropout=0.2)
+    )  # dropout's generator is state, too
     whole, _ = fit(tmp_path / "whole", rings, config)
     for step in (1, 3, 4):  # in the first epoch, in the second, and in the second again
         with pytest.raises(Cut):
@@ -52,8 +54,14 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, rings, tin
         assert expected.tobytes() == found.tobytes()
 
 
-def test_returns_the_weights_of_the_best_epoch(tmp_path, rings, tiny):
-    network, state = fit(tmp_path, rings, tiny)
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, rings, tiny):
+    folder = tmp_path_factory.mktemp("fit")
+    return folder, *fit(folder, rings, tiny)
+
+
+def test_returns_the_weights_of_the_best_epoch(fitted):
+    _, network, state = fitted
     for expected, found in zip(state.best_weights, network.get_weights(), strict=True):
         np.testing.assert_array_equal(expected, found)
 
@@ -66,13 +74,13 @@ def test_stops_when_the_score_no_longer_rises(tmp_path, rings, tiny):
     assert state.epoch - state.best_epoch - 1 == 2 and state.epoch < 9
 
 
-def test_history_tells_steps_losses_and_scores(tmp_path, rings, tiny):
-    fit(tmp_path, rings, tiny)
-    rows = read_csv(tmp_path / "history.csv")
+def test_history_tells_steps_losses_and_scores(fitted):
+    folder, *_ = fitted
+    rows = read_csv(folder / "history.csv")
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     assert [row["step"] for row in rows] == ["2", "4", "6"]
     assert {"loss", "dice", "val_loss", "val_dice"} <= rows[0].keys()
-    assert any((tmp_path / "tensorboard").rglob("events*"))
+    assert any((folder / "tensorboard").rglob("events*"))
 
 
 def test_a_loss_that_is_no_number_is_named(tmp_path, rings, tiny):

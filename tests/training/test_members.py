@@ -20,9 +20,8 @@ def test_members_alone_are_the_members_together(tmp_path, rings, tiny):
     assert not list(apart.folder.rglob("state.npz"))
 
 
-def test_a_finished_member_is_passed_over(tmp_path, rings, tiny):
-    run = open_run(tmp_path, rings, tiny)
-    train_members(run, rings, [3])
+def test_a_finished_member_is_passed_over(run_to_change, rings):
+    run = run_to_change
     written = run.weights_path(3).stat().st_mtime_ns
     told = []
     train_members(

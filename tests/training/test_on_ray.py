@@ -1,4 +1,5 @@
 import json
+import shutil
 import threading
 import time
 
@@ -10,7 +11,6 @@ from kcseg.config_json import to_json
 from kcseg.errors import InputError
 from kcseg.files import locked, read_csv, sha256
 from kcseg.ray import joined
-from kcseg.training.members import train_members
 from kcseg.training.on_ray import train_members_on_ray
 from kcseg.training.run import open_run
 
@@ -65,9 +65,9 @@ def test_a_node_killed_midway_ends_with_the_same_bytes(
         assert not (shared / name / "state.npz").exists()
 
 
-def test_members_finished_elsewhere_are_passed_over_and_all_is_told(tmp_path, rings, tiny, ray_cluster):
-    run = open_run(tmp_path / "run", rings, tiny)
-    train_members(run, rings, [1, 3])
+def test_members_finished_elsewhere_are_passed_over_and_all_is_told(run_to_change, rings, ray_cluster):
+    run = run_to_change
+    shutil.rmtree(run.member_folder(2))
     written = run.weights_path(3).stat().st_mtime_ns
     steps = {}
     with joined(ray_cluster.address):

@@ -7,7 +7,6 @@ from kcseg.config import Config
 from kcseg.config_json import to_json
 from kcseg.errors import InputError
 from kcseg.files import read_json, write_json
-from kcseg.training.members import train_members
 from kcseg.training.run import load_run, open_run, plan_members
 
 
@@ -20,23 +19,20 @@ def test_five_fold_members_and_two_full_ones():
     assert len({member.seed for member in members}) == 7
 
 
-def test_the_loaded_network_is_the_trained_one(tmp_path, rings, tiny):
-    run = open_run(tmp_path, rings, tiny)
-    train_members(run, rings, [1])
-    held_out = rings.select(read_json(tmp_path / "folds.json")["member-1"])
-    network = load_run(tmp_path).load_network(1)
-    low, high = tiny.image.window_hu
+def test_the_loaded_network_is_the_trained_one(trained_run, rings):
+    held_out = rings.select(read_json(trained_run.folder / "folds.json")["member-1"])
+    network = trained_run.load_network(1)
+    low, high = trained_run.config.image.window_hu
     images = (np.clip(np.stack(held_out.images), low, high) - low) / (high - low)
     masks = np.asarray(network(images[..., None].astype(np.float32)))[..., 0] > 0.5
     references = np.stack(held_out.masks)
     scores = 2 * (masks & references).sum((1, 2)) / (masks.sum((1, 2)) + references.sum((1, 2)))
-    stated = read_json(run.member_folder(1) / "member.json")["validation_dice"]
+    stated = read_json(trained_run.member_folder(1) / "member.json")["validation_dice"]
     assert scores.mean() == pytest.approx(stated, abs=1e-5)
 
 
-def test_weights_that_training_did_not_write_are_refused(tmp_path, rings, tiny):
-    run = open_run(tmp_path, rings, tiny)
-    train_members(run, rings, [3])
+def test_weights_that_training_did_not_write_are_refused(run_to_change):
+    run = run_to_change
     run.weights_path(3).write_bytes(run.weights_path(3).read_bytes() + b"x")
     with pytest.raises(InputError, match="not what training wrote"):
         run.load_network(3)
@@ -81,11 +77,10 @@ def test_a_start_that_was_cut_off_does_not_bind_the_next(tmp_path, rings, tiny):
 
 
 def test_settings_of_a_network_larger_than_its_weights_are_refused_before_it_is_built(
-    tmp_path, rings, tiny, monkeypatch
+    tmp_path, run_to_change, monkeypatch
 ):
-    run = open_run(tmp_path, rings, tiny)
-    train_members(run, rings, [3])
-    larger = replace(tiny, network=replace(tiny.network, filters=1024))
+    config = run_to_change.config
+    larger = replace(config, network=replace(config.network, filters=1024))
     write_json(tmp_path / "config.json", to_json(larger))
     monkeypatch.setattr("kcseg.training.run.build_unet", None)  # fails where it is called
     with pytest.raises(InputError, match=r"was trained with another network: .* too few"):

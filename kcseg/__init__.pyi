@@ -35,6 +35,7 @@ from .serving.export import export_run as export_run
 from .serving.runner import Ensemble as Ensemble
 from .serving.runner import Segmentation as Segmentation
 from .study.challenge import run_challenge as run_challenge
+from .study.known import Known as Known
 from .study.scores import dice as dice
 from .study.scores import evaluate as evaluate
 from .training.fit import read_history as read_history

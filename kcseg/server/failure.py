@@ -20,7 +20,7 @@ _HTTP = {
 
 
 class Failure(Exception):
-    """A request that gets an error for an answer."""
+    """A request that is answered with an error."""
 
     def __init__(self, code: grpc.StatusCode, message: str):
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What an exported ensemble and whoever asks it have agreed on, wherever it runs."""
+"""What an exported ensemble and those who ask it agree on, wherever it runs."""
 
 from collections.abc import Collection, Mapping
 from types import MappingProxyType
@@ -22,10 +22,10 @@ ANSWER_BYTES = 1 << 30  # the largest taken: an image of 2048 x 2048, as JSON, b
 
 
 class Model(Protocol):
-    """Whoever runs the signatures of an exported ensemble: TensorFlow here, or a server elsewhere."""
+    """What runs the signatures of an exported ensemble: TensorFlow here, or a server elsewhere."""
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return the outputs of a signature for images in HU, float32 (batch, height, width), none of them 0."""
+        """Return the outputs of a signature for images in HU, float32 (batch, height, width), no side of which is 0."""
 
 
 def check_signatures(where: object, found: Mapping[str, Collection[str]], *wanted: str) -> None:

@@ -1,4 +1,4 @@
-"""16-bit PNG to pixels inside the graph; whatever is no such picture is refused before it is decoded."""
+"""16-bit PNG to pixels inside the graph; other pictures are refused before they are decoded."""
 
 import tensorflow as tf
 
@@ -14,10 +14,10 @@ def decode_grey_png(image_bytes: tf.Tensor, maximum_pixels: int) -> tf.Tensor:
             not of the size of the others; or more than `maximum_pixels` in all.
     """
     image_bytes = tf.ensure_shape(image_bytes, (None,))
-    # TensorFlow takes any picture and rescales 8-bit ones to 16 bit, so that HU would come out wrong without a word
+    # TensorFlow takes any picture and rescales 8-bit ones to 16 bit, so that HU would be wrong without an error
     header = tf.cast(tf.io.decode_raw(image_bytes, tf.uint8, fixed_length=26), tf.int64)
     size = tf.reshape(header[:, 16:24], (-1, 2, 4)) @ tf.constant([[2**24], [2**16], [2**8], [1]], tf.int64)
-    # float64, since sizes as they may be forged would leave int64
+    # float64, since forged sizes may be too large for int64
     pixels = tf.reduce_sum(tf.reduce_prod(tf.cast(size, tf.float64), axis=1))
     checks = [
         tf.debugging.Assert(holds, [message])

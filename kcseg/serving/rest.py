@@ -50,7 +50,7 @@ class RestModel:
             outputs = answer["outputs"]
             if not isinstance(outputs, dict):  # TF Serving leaves the name of an only output out
                 outputs = {OUTPUTS[signature][0]: outputs}
-            with np.errstate(over="ignore"):  # whatever is infinite is refused as it is
+            with np.errstate(over="ignore"):  # what becomes infinite is refused later
                 return {
                     name: np.array(outputs[name], np.uint8 if name == "mask" else np.float32)
                     for name in OUTPUTS[signature]
@@ -78,10 +78,10 @@ class RestModel:
         raise InputError(_refusal(self._address, status, reason))
 
     def _patient_answer(self, method: str, path: str, body: object) -> tuple[int, bytearray]:
-        """Return status and content of the first answer that is worth having, or of the last.
+        """Return status and content of the first answer of a server that is not busy, or of the fifth.
 
-        Asking again is ours to do: urllib3 would wait as long as the server says, and knows of no answer that breaks
-        off while it is read. A prediction changes nothing, so it may be asked twice.
+        Asking again is not left to urllib3, which would wait as long as the server says, and does not do so where an
+        answer breaks off while it is read. A prediction changes nothing, so it may be asked twice.
         """
         for pause_s in _PAUSES_S:
             try:
@@ -94,7 +94,7 @@ class RestModel:
         return self._answer(method, path, body)
 
     def _answer(self, method: str, path: str, body: object) -> tuple[int, bytearray]:
-        """Return status and content of an answer that neither grows nor trickles for ever."""
+        """Return status and content of an answer that is neither too large nor too slow."""
         # redirected, images would go to an address that nobody named
         response = self._pool.request(
             method, f"{self._address}{path}", json=body, redirect=False, retries=False, preload_content=False

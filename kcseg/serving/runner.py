@@ -84,7 +84,7 @@ class Ensemble:
         """Segment images in HU, (batch, height, width), any size.
 
         Raises:
-            InputError: images of another rank or without pixels; a server that does not answer as an ensemble does.
+            InputError: images of another rank or without pixels; a server that gives no answer, or an unusable one.
         """
         found = self._ask("serving_default", images_hu)
         return Segmentation(found["mask"].astype(bool), found["probability"], found["disagreement"])

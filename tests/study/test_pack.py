@@ -128,6 +128,6 @@ def test_weights_whose_masks_change_are_refused_and_leave_nothing(
 def test_an_unfinished_run_and_foreign_images_are_refused(tmp_path, rings, tiny, challenge_run):
     with pytest.raises(InputError, match="lacks the members 1, 2, 3"):
         pack_run(open_run(tmp_path / "run", rings, tiny), tmp_path / "weights")
-    with pytest.raises(InputError, match="--data"):
+    with pytest.raises(InputError, match="name the challenge folder of the training"):
         pack_run(challenge_run, tmp_path / "weights")
     assert not (tmp_path / "weights").exists()

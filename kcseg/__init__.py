@@ -14,8 +14,8 @@ Read: `read_image`, `read_mask`, `Image`, `Mask`, `resample`, `window`, `InputEr
 Data sets: `simulate_challenge`, `training_batch`, `read_batch`, `read_truth`, `Batch`.
 Settings: `Config` and its parts, the presets `PAPER`, `QUICK`, `THOROUGH`.
 Train: `run_challenge` does all; `open_run`, `load_run`, `train_members`, `read_history`, `export_run` are its steps.
-Score and look: `dice`, `evaluate`, `Known`, `overlay`, `against_reference`, `segmentation_figure`, `disagreement_figure`,
-`training_figure`.
+Score and look: `dice`, `evaluate`, `Known`, `overlay`, `against_reference`, `segmentation_figure`,
+`disagreement_figure`, `training_figure`.
 Serve: `Server`. The networks: `build_unet`, `keep_largest_component`.
 
 Each is imported when it is first used, so that `import kcseg` takes no time.

@@ -82,13 +82,13 @@ def table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return rows of names and numbers as a page shows them; columns that are empty are left out."""
     known = [name for name in rows[0] if any(row[name] not in (None, "") for row in rows)]
     heads = {name: name.replace("_", " ").replace("dice", "Dice").replace("mm2", "mm²") for name in known}
-    return [{head: _cell(row[name]) for name, head in heads.items()} for row in rows]
+    return [{head: _cell(name, row[name]) for name, head in heads.items()} for row in rows]
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:#.4g}" if isinstance(value, float) else str(value)
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}" if "dice" in name else f"{value:.4g}"
+    return "–" if value is None else str(value)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

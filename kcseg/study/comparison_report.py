@@ -123,6 +123,9 @@ def _steps(steps: np.ndarray) -> str:
 
 def comparison_cells(rows: Sequence[Mapping[str, float]]) -> list[dict[str, str]]:
     """Return `comparison_rows` as a page shows them."""
-    return table(
-        [{name: "never" if value == np.inf else value for name, value in row.items()} for row in rows]
-    )
+
+    def shown(name: str, value: float) -> float | str:
+        whole = "never" if value == np.inf else f"{value:.0f}"
+        return whole if name.startswith("steps") else value
+
+    return table([{name: shown(name, value) for name, value in row.items()} for row in rows])

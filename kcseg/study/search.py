@@ -38,7 +38,10 @@ def report_search(folder: Path, search: Search, results: Sequence[TrialResult]) 
     """
     best = best_trial(list(results))
     rows = [_row(result, search) for result in results]
-    shown = [{name.rpartition(".")[2]: value for name, value in row.items()} for row in rows]
+    shown = [
+        {name.rpartition(".")[2]: value for name, value in row.items() if not name.startswith("dice_")}
+        for row in rows
+    ]
     shown.sort(key=lambda row: row["dice"] or 0.0, reverse=True)
     lost = sum(result.status != FINISHED for result in results)
     facts = {

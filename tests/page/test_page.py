@@ -48,10 +48,17 @@ def test_nested_settings_become_one_level():
 
 def test_a_table_has_numbers_of_four_digits_and_no_empty_columns():
     rows = [
-        {"name": "mean", "dice_truth": 0.9, "area_mm2": 12, "faults": "", "ms": None},
-        {"name": "median", "dice_truth": None, "area_mm2": 123456, "faults": "", "ms": None},
+        {
+            "name": "mean",
+            "dice_truth": 0.05,
+            "area_mm2": 123456,
+            "rate": 0.00123456,
+            "faults": "",
+            "ms": None,
+        },
+        {"name": "median", "dice_truth": None, "area_mm2": 0, "rate": 1.0, "faults": "", "ms": None},
     ]
     assert table(rows) == [
-        {"name": "mean", "Dice truth": "0.9000", "area mm²": "12"},
-        {"name": "median", "Dice truth": "–", "area mm²": "123456"},
+        {"name": "mean", "Dice truth": "0.0500", "area mm²": "123456", "rate": "0.001235"},
+        {"name": "median", "Dice truth": "–", "area mm²": "0", "rate": "1"},
     ]

@@ -110,7 +110,7 @@ def remove_run(folder: Path, *, keep_challenge: bool) -> None:
             # the report first: without it the run no longer counts as finished, whatever else is left
             remove_files(folder, ["report.html", "scores.csv"])
             for place in (*folder.glob("predictions/*"), folder / "audit"):
-                remove_files(place, written(place))
+                remove_files(folder, (str((place / name).relative_to(folder)) for name in written(place)))
             remove_files(folder, _files_of(run))
     if not keep_challenge:
         remove_challenge(folder / "challenge")

@@ -31,7 +31,7 @@ def set_pixel(path, value):
 
 
 MISTAKES = {
-    "empty folder": (empty, "images is empty"),
+    "empty folder": (empty, "found none"),
     "image without mask": (lambda train: (train / "masks" / "0003.npy").unlink(), "no mask for .*0003.npy"),
     "mask without image": (lambda train: (train / "images" / "0003.npy").unlink(), "no image for .*0003.npy"),
     "wrong dtype": (lambda train: save(train / "images" / "0003.npy", image(dtype=np.complex64)), "0003.npy"),

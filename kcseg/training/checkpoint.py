@@ -61,8 +61,8 @@ def load_state(path: Path) -> TrainingState:
         arrays = arrays_in(read_bytes(path))
         state = TrainingState(**json.loads(arrays.pop("facts").tobytes()))
         for name in _LISTS:
-            count = sum(key.startswith(f"{name}-") for key in arrays)
-            setattr(state, name, [arrays[f"{name}-{index}"] for index in range(count)])
+            # in the order they were written
+            setattr(state, name, [array for key, array in arrays.items() if key.startswith(f"{name}-")])
         return state
     except Exception as error:
         raise InputError(
@@ -164,18 +164,20 @@ def load_weights(path: Path, network: keras.Model) -> None:
 
 def _check_arrays(file: h5py.File, least: int) -> None:
     """Refuse links, arrays that are not stored in the file as they are, and fewer arrays than `least`."""
-    arrays = []
+    arrays: list[str] = []
 
-    def check(name: str, link: object) -> None:
+    def fault(name: str, link: object) -> str | None:
         if not isinstance(link, h5py.HardLink):
-            raise ValueError("it has links")
+            return "it has links"
         if isinstance(item := file[name], h5py.Dataset):
             # other layouts may read other files, or unpack to any size
             if item.external or item.is_virtual or item.id.get_storage_size() != item.nbytes:
-                raise ValueError("an array is not stored in it as it is")
+                return "an array is not stored in it as it is"
             arrays.append(name)
+        return None
 
-    file.visititems_links(check)  # goes to each group once, however many names it has
+    if found := file.visititems_links(fault):  # goes to each group once, however many names it has
+        raise ValueError(found)
     if len(arrays) < least:  # Keras would leave those that are missing random
         raise ValueError(f"{len(arrays)} arrays instead of {least}")
 

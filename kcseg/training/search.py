@@ -71,12 +71,8 @@ class Search:
         """Return what must not change between calls: all but the number of trials."""
         return {
             "config": to_json(self.config),
-            "folds": self.folds,
-            "epochs": self.epochs,
+            **{name: getattr(self, name) for name in ("folds", "epochs", "random", "seed", "known_first")},
             "budget": asdict(self.budget),
-            "random": self.random,
-            "seed": self.seed,
-            "known_first": self.known_first,
             "space": {name: repr(dimension) for name, dimension in self.space.items()},
             "data": {"images": len(batch), "sha256": batch.fingerprint()},
         }

@@ -69,11 +69,12 @@ def test_members_finished_elsewhere_are_passed_over_and_all_is_told(run_to_chang
     run = run_to_change
     shutil.rmtree(run.member_folder(2))
     written = run.weights_path(3).stat().st_mtime_ns
-    steps = {}
+    told = {}
     with joined(ray_cluster.address):
-        train_members_on_ray(run, rings, [1, 2, 3], lambda number, *told: steps.update({number: told}))
+        train_members_on_ray(run, rings, [1, 2, 3], lambda stage, *steps: told.update({stage: steps}))
     assert not run.missing_members() and run.weights_path(3).stat().st_mtime_ns == written
-    assert sorted(steps) == [1, 2, 3] and all(done == total for done, total, _ in steps.values())
+    assert sorted(told) == ["member 1", "member 2", "member 3", "members"]
+    assert all(done == total for done, total, *_ in told.values())
 
 
 def test_a_member_in_training_elsewhere_is_refused(tmp_path, rings, tiny, ray_cluster):
@@ -92,5 +93,5 @@ def test_what_a_task_refuses_is_told_here(tmp_path, rings, tiny, ray_cluster):
     with joined(ray_cluster.address), pytest.raises(InputError, match=r"state\.npz is damaged"):
         train_members_on_ray(run, rings, [1])
     (run.folder / "config.json").unlink()
-    with joined(ray_cluster.address), pytest.raises(InputError, match="not to be seen on every node"):
+    with joined(ray_cluster.address), pytest.raises(InputError, match="is not seen on every node"):
         train_members_on_ray(run, rings, [1])

@@ -62,7 +62,7 @@ def print_path(text: str, path: Path) -> None:
 
 @contextmanager
 def progress_bars() -> Iterator[Tell]:
-    """Yield what draws a bar for each stage it is told of, with count, elapsed time, time left and note."""
+    """Yield a `Tell` that draws a bar for each stage, with count, elapsed time, time left and note."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

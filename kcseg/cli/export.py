@@ -12,11 +12,7 @@ from kcseg.config import EXPORT, ExportConfig
 
 @click.command()
 @click.argument("model", type=PATH)
-@click.option(
-    "--out",
-    type=PATH,
-    help="Folder of the versions; of a run, by default export/kcseg inside it.",
-)
+@click.option("--out", type=PATH, help="Folder of the versions; of a run, by default export/kcseg inside it.")
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),

@@ -26,11 +26,7 @@ from kcseg.files import read_text
     "--command", help="How RUN was trained, for the model card; by default the command its settings imply."
 )
 @click.option("--duration", help="How long training took and where, for the model card.")
-@click.option(
-    "--notes",
-    type=PATH,
-    help="Markdown file: what was seen on real images, for the model card.",
-)
+@click.option("--notes", type=PATH, help="Markdown file: what was seen on real images, for the model card.")
 @click.option("--force", is_flag=True, help="Replace earlier weights.")
 def pack(
     run: Path,

@@ -10,25 +10,17 @@ from kcseg.cli.console import console, quiet_import
 from kcseg.cli.settings import PATH
 from kcseg.errors import InputError
 
+_PORT = click.IntRange(0, 65535)
+
 
 @click.command()
 @click.argument("model", type=PATH, required=False)
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Where to listen; by default this machine alone."
 )
+@click.option("--port", type=_PORT, default=8501, show_default=True, help="For REST; 0 takes a free one.")
 @click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8501,
-    show_default=True,
-    help="For REST; 0 takes a free one.",
-)
-@click.option(
-    "--grpc-port",
-    type=click.IntRange(0, 65535),
-    default=8500,
-    show_default=True,
-    help="For gRPC; 0 takes a free one.",
+    "--grpc-port", type=_PORT, default=8500, show_default=True, help="For gRPC; 0 takes a free one."
 )
 def serve(model: Path | None, host: str, port: int, grpc_port: int) -> None:
     """Serve MODEL over the REST and gRPC APIs of TF Serving.
@@ -36,7 +28,7 @@ def serve(model: Path | None, host: str, port: int, grpc_port: int) -> None:
     MODEL is a run folder, an exported model or packed weights; by default the weights that come with kcseg.
     For laptops, notebooks and tests; production is stock TF Serving with the same folder, as in deploy/. A newer
     version dropped beside the old one takes over. SIGTERM and Ctrl-C finish what is in flight. There is no
-    encryption and no password: whoever reaches the port may ask.
+    encryption and no password: everybody who reaches the port may use it.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("kcseg").setLevel(logging.INFO)

@@ -13,9 +13,7 @@ PATH = click.Path(path_type=Path)
 preset_option = click.option("--preset", type=click.Choice(list(PRESETS)), default="quick", show_default=True)
 data_option = click.option("--data", type=PATH, help="Challenge folder; without it one is simulated.")
 trained_on_option = click.option(
-    "--data",
-    type=PATH,
-    help="Challenge folder RUN was trained on; by default the one simulated in RUN.",
+    "--data", type=PATH, help="Challenge folder RUN was trained on; by default the one simulated in RUN."
 )
 coco_option = click.option("--coco", type=PATH, help="Folder in COCO's 2017 layout to pre-train on.")
 config_option = click.option("--config", "config_path", type=PATH, help="JSON that changes the preset.")
@@ -38,7 +36,7 @@ def study_options(command: Callable) -> Callable:
 
 
 def read_settings(preset: str, config_path: Path | None) -> Config:
-    """Return a preset, changed by what a JSON file says.
+    """Return a preset, changed by a JSON file.
 
     Raises:
         InputError: the file cannot be read, or holds settings that cannot be.

@@ -146,13 +146,15 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], col
 def _legend(boxes: list[Part], network: keras.Model) -> list[Patch | Line2D]:
     side = {part.kind: f"{part.kernel_px} × {part.kernel_px}" for part in boxes}
     learned = any(isinstance(layer, keras.layers.Conv2DTranspose) for layer in network.layers)
-    rise = "transposed convolution 2 × 2" if learned else "convolution 1 × 1, enlarged 2 × 2"
-    residual = f"residual block: two convolutions {side[RESIDUAL]} and a shortcut"
-    return [
-        Patch(color=_COLOURS[RESIDUAL], label=residual),
-        Patch(color=_COLOURS[PLAIN], label=f"convolution {side[PLAIN]}"),
-        Patch(color=_COLOURS[HEAD], label=f"convolution {side[HEAD]}, sigmoid"),
-        Line2D([], [], color=_POOL, label="maximum of 2 × 2"),
-        Line2D([], [], color=_RISE, label=rise),
-        Line2D([], [], color=_SKIP, label="skip, concatenated with what comes from below"),
-    ]
+    kinds = {
+        RESIDUAL: f"residual block: two convolutions {side[RESIDUAL]} and a shortcut",
+        PLAIN: f"convolution {side[PLAIN]}",
+        HEAD: f"convolution {side[HEAD]}, sigmoid",
+    }
+    arrows = {
+        _POOL: "maximum of 2 × 2",
+        _RISE: "transposed convolution 2 × 2" if learned else "convolution 1 × 1, enlarged 2 × 2",
+        _SKIP: "skip, concatenated with what comes from below",
+    }
+    patches = [Patch(color=_COLOURS[kind], label=label) for kind, label in kinds.items()]
+    return [*patches, *(Line2D([], [], color=colour, label=label) for colour, label in arrows.items())]

@@ -131,7 +131,7 @@ def scores_figure(scores: Sequence[float], faulty: np.ndarray | None) -> Figure:
     if faulty is None:
         axes.hist(scores, edges, color="0.7")
     else:
-        parts = [np.array(scores)[~faulty], np.array(scores)[faulty]]
+        parts = [np.array(scores)[kind] for kind in (~faulty, faulty)]
         labels = ["no planted fault", "planted faults"]
         axes.hist(parts, edges, stacked=True, color=["0.7", REFERENCE], label=labels)
         axes.legend(frameon=False)

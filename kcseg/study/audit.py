@@ -17,7 +17,7 @@ Row = dict[str, Any]  # how far a reference is from the prediction of a network 
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """References, held against predictions of networks that never saw them."""
+    """References, compared with predictions of networks that never saw them."""
 
     known: Known
     predictions: tuple[np.ndarray, ...]  # bool (height, width) each, in the order of the batch

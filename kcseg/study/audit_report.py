@@ -19,7 +19,7 @@ RESULTS = ("index.html", "table.csv", "figures/worst.png", "figures/scores.png")
 _TOP = 20  # references at the head of the ranking, whose shares are stated
 _SHOWN = 16  # of these as pictures
 _INTRODUCTION = (
-    "Each reference is held against the prediction of a network that never saw it. The most contradicted come first: "
+    "Each reference is compared with the prediction of a network that never saw it. The most contradicted come first: "
     "either may be wrong."
 )
 WORST = (

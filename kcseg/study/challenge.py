@@ -107,7 +107,7 @@ def remove_run(folder: Path, *, keep_challenge: bool) -> None:
         with ExitStack() as held:
             for member in filter(Path.exists, members):
                 held.enter_context(locked(member))
-            # the report first: without it the run no longer counts as finished, whatever else is left
+            # the report first: without it the run does not count as finished, even if other files are left
             remove_files(folder, ["report.html", "scores.csv"])
             for place in (*folder.glob("predictions/*"), folder / "audit"):
                 remove_files(folder, (str((place / name).relative_to(folder)) for name in written(place)))

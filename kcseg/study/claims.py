@@ -1,4 +1,4 @@
-"""The paper's claims, held against what was measured."""
+"""The paper's claims, compared with what was measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Claim:
 
 
 def claims(findings: Findings, starts: Mapping[str, Sequence[History]]) -> list[Claim]:
-    """Hold the paper's statements against the figures.
+    """Compare the paper's statements with the figures.
 
     A gain holds where its 95 % interval against the references lies above 0, does not where it lies below, and is not
     shown where the interval includes 0. A score stays as it is where the interval lies within 0.003 of 0.
@@ -106,7 +106,7 @@ def _claim_of_final_score(difference: Scores) -> Claim:
 
 
 def _claims_of_comparison(seeds: Sequence[Mapping[str, float]]) -> list[Claim]:
-    """Hold what the paper says of pre-training against the rows of `comparison_rows`."""
+    """Compare what the paper states about pre-training with the rows of `comparison_rows`."""
     sooner = np.array([row["steps_random"] - row["steps_pretrained"] for row in seeds])
     if np.isfinite(sooner).all():
         faster = _verdict(estimate(sooner))
@@ -128,7 +128,7 @@ def _claim_of_edge(near: float, pixels: float) -> Claim:
     return Claim(
         "Networks disagree on the inner part of the columns and on the outermost rim.",
         f"{near:.0%} of the fold members' disagreement lies within 2 px of the reference's edge, which is "
-        f"{pixels:.0%} of the pixels; columns and rim were not told apart.",
+        f"{pixels:.0%} of the pixels; columns and rim were not separated.",
         HOLDS if near > 0.5 else FAILS,
     )
 

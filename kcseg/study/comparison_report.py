@@ -33,7 +33,7 @@ def steps_to_reach(history: History, dice: float) -> float:
 def comparison_rows(histories: Mapping[str, Sequence[History]]) -> list[dict[str, float]]:
     """Return a row per seed: final Dice of both starts, and the steps in which each reaches 95 % of it.
 
-    The final Dice is that of the last look. Both starts of a seed are held against the same value, 95 % of the final
+    The final Dice is that of the last look. Both starts of a seed have to reach the same value, 95 % of the final
     Dice of the random one, so that neither is helped by ending low.
     """
     rows = []
@@ -80,7 +80,7 @@ def report_comparison(
 ) -> Path:
     """Write `comparison.csv`, `figures/comparison.png` and `report.html` of a comparison, and return the page.
 
-    `origin` says where the pre-trained weights are from.
+    `origin` states where the pre-trained weights are from.
     """
     rows = comparison_rows(histories)
     write_csv(folder / "comparison.csv", rows)

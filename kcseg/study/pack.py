@@ -1,4 +1,4 @@
-"""A finished run as weights to pass on, with the model card that says what they are."""
+"""A finished run as weights to pass on, with the model card that describes them."""
 
 from datetime import date
 from pathlib import Path

@@ -52,10 +52,8 @@ def paper_figures(
 
     Args:
         out: the folder for `figure-1.png` and so on.
-        run: the trained run.
-        ensemble: its export.
-        audit: of its training images.
-        test: test images.
+        run, ensemble: the trained run, and its export.
+        audit, test: of its training images, and test images.
         starts: histories of pre-trained and random starts.
         tell: told of every test image.
     """

@@ -10,14 +10,7 @@ from matplotlib.figure import Figure
 from kcseg.config import Config
 from kcseg.dataset.coco import PERSON, UNKNOWN, CocoPersons
 from kcseg.files import read_facts
-from kcseg.page.figures import (
-    PREDICTION,
-    REFERENCE,
-    gallery_figure,
-    save_figure,
-    tint,
-    training_figure,
-)
+from kcseg.page.figures import PREDICTION, REFERENCE, gallery_figure, save_figure, tint, training_figure
 from kcseg.page.page import Section, settings_section, write_sections
 from kcseg.phantom.persons import simulate_persons
 from kcseg.progress import Tell, silent
@@ -26,7 +19,7 @@ from kcseg.training.pretrain import RESULT, pretrain
 from kcseg.training.run import PRETRAINED_NAME
 
 _SHOWN = 12
-_PERSONS = {"train": 1500, "val": 150}  # images of the stand-in for COCO
+_PERSONS = {"train": 1500, "val": 150}  # images, where COCO is not given
 
 
 def pretrained_weights(folder: Path, coco: Path | None, config: Config, tell: Tell = silent) -> Path:

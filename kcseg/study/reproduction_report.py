@@ -45,7 +45,7 @@ _COUNTS = (
     "the median is the mean of the middle two."
 )
 _AUDIT = (
-    "Every training reference was held against the prediction of the fold member that never saw it, and ranked by how "
+    "Every training reference was compared with the prediction of the fold member that never saw it, and ranked by how "
     "much that contradicts it."
 )
 
@@ -61,14 +61,8 @@ def report_reproduction(
 ) -> Path:
     """Write `report.html`, `reproduction.md` (the same for a repository), `claims.json` and figures; return the page.
 
-    Args:
-        folder: of the study.
-        config: of the ensemble.
-        findings: on the test batch.
-        starts: histories of pre-trained and random starts.
-        facts: what was run, by name.
-        paper: the paper's figures from our data, drawn: file in `figures/` and caption, in the paper's order.
-        audit: of the references; its pictures are in `audit/`.
+    `facts` state what was run. `paper` are the paper's figures from our data: file in `figures/` and caption each. The
+    pictures of the audit are in `audit/`.
     """
     stated, seeds = claims(findings, starts), comparison_rows(starts)
     counts = save_figure(folder / "figures" / "members.png", counts_figure(findings.by_count))

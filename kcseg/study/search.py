@@ -20,7 +20,7 @@ from kcseg.training.space import Between, OneOf, four_digits
 from kcseg.training.trial import FINISHED, TrialResult
 from kcseg.training.tune import Search, best_trial
 
-_ENOUGH_TO_WEIGH = 8  # trials; of fewer, a forest says nothing about what mattered
+_ENOUGH_TO_WEIGH = 8  # trials; from fewer, a forest cannot tell what mattered
 _NOTE = (
     "Dice: mean over the folds of the best on held-out images. The best of many trials is in part the luckiest: expect "
     "a little less when it is trained again. kcseg train does that, with best.json as its configuration."
@@ -97,7 +97,7 @@ def parameters_figure(space: Mapping[str, OneOf | Between], results: Sequence[Tr
 
 
 def _show_bounds(axes: Axes, dimension: OneOf | Between) -> None:
-    """Let the horizontal axis show all that may be tried, whatever was."""
+    """Let the horizontal axis show all values that may be tried."""
     if isinstance(dimension, OneOf):
         words = (str(value).replace("_", " ").replace("+", " + ") for value in dimension.values)
         ticks = [textwrap.fill(word, 13, break_long_words=False) for word in words]

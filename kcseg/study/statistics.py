@@ -1,4 +1,4 @@
-"""What the pages state of many images: means with intervals, and how well scores rank."""
+"""What is stated about many images: means with intervals, and how well scores rank."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Estimate:
     high: float
 
     def __format__(self, spec: str) -> str:
-        """Return the mean and, in brackets, the interval, each number as `spec` says."""
+        """Return the mean and, in brackets, the interval, each number formatted by `spec`."""
         return f"{self.mean:{spec}} ({self.low:{spec}} to {self.high:{spec}})"
 
 

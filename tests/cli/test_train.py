@@ -7,11 +7,11 @@ import time
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tests.started import ended, start
 
 from kcseg.cli import main
 from kcseg.config_json import to_json
 from kcseg.files import read_csv, read_json, sha256
+from tests.started import ended, start
 
 
 def kcseg(*arguments):

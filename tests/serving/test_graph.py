@@ -64,5 +64,5 @@ def test_bfloat16_is_close_and_answers_in_float32(deeper, images):
     "wrong", [{"precision": "float16"}, {"hu_offset": 70000}, {"maximum_pixels": 0}, {"sample_images": 0}]
 )
 def test_settings_that_cannot_be_are_named(wrong):
-    with pytest.raises(InputError, match=f"'{next(iter(wrong))}'"):
+    with pytest.raises(InputError, match=f"'export.{next(iter(wrong))}'"):
         ExportConfig(**wrong)

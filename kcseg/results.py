@@ -43,8 +43,10 @@ def refuse_taken(folder: Path, names: Collection[str], *, force: bool, inputs: I
 
 def begin(folder: Path, names: Collection[str]) -> None:
     """Remove the earlier results in a folder, and list those to come; all else stays."""
-    remove_files(folder, written(folder) - {LIST})
-    remove_leftovers(folder)
+    earlier = written(folder)
+    remove_files(folder, earlier - {LIST})
+    for place in {(folder / name).parent for name in {LIST, *names, *earlier}}:
+        remove_leftovers(place)
     write_json(folder / LIST, {"written_by_kcseg": sorted({LIST, *names})})
 
 

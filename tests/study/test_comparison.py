@@ -20,7 +20,8 @@ def comparison(tiny):
 def weights(tmp_path_factory, rings, tiny):
     """Weights that know rings already."""
     folder = tmp_path_factory.mktemp("weights")
-    path, run = folder / "pretrained.npz", open_run(folder / "run", rings, tiny)
+    longer = replace(tiny, training=replace(tiny.training, maximum_epochs=8, patience_epochs=8))
+    path, run = folder / "pretrained.npz", open_run(folder / "run", rings, longer)
     train_members(run, rings, [3])
     save_pretrained(path, run.load_network(3))
     return path

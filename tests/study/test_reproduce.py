@@ -21,7 +21,7 @@ def study(tmp_path_factory, tiny, ring_challenge):
 def done(tmp_path_factory, study):
     folder = tmp_path_factory.mktemp("study")
     stages = []
-    page = reproduce(folder, study, lambda stage, done, total: stages.append((stage, done, total)))
+    page = reproduce(folder, study, lambda stage, done, total, note="": stages.append((stage, done, total)))
     return folder, page, stages
 
 

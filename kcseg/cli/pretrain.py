@@ -1,12 +1,16 @@
 """kcseg pretrain: weights to start from, learned on COCO persons."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
 
 from kcseg.cli.console import console, progress_bars, quiet_import
 from kcseg.cli.settings import config_option, preset_option, read_settings
+
+if TYPE_CHECKING:
+    from kcseg.dataset.coco import CocoPersons
 
 
 @click.command()
@@ -28,11 +32,13 @@ def pretrain(coco: Path, preset: str, config_path: Path | None, folder: Path) ->
         from kcseg.training import pretrain as training
 
     with progress_bars() as tell:
-        train, validation = training.pretrain(folder, coco, config, tell=tell)
-    for name, split in (("training", train), ("validation", validation)):
-        for reason, count in split.skipped.items():
-            if count:
-                console.print(f"Passed over in the {name} split: {count} {reason}")
+        train, _ = training.pretrain(folder, coco, config, tell=tell, on_read=_show_skipped)
     page = report_pretraining(folder, config, train)
     console.print(f"Weights in {escape(str(folder / 'pretrained.npz'))}", soft_wrap=True)
     console.print(f"Look at {escape(str(page))}", soft_wrap=True)
+
+
+def _show_skipped(split: "CocoPersons") -> None:
+    for reason, count in split.skipped.items():
+        if count:
+            console.print(f"Passed over in {escape(str(split.pictures[0].path.parent))}: {count} {reason}")

@@ -1,5 +1,6 @@
 """Pre-training on COCO persons (paper): the same U-Net first learns to segment people."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,12 @@ _SETTINGS, RESULT = "pretraining.json", "result.json"
 
 
 def pretrain(
-    folder: Path, coco: Path, config: Config, *, tell: Tell = silent
+    folder: Path,
+    coco: Path,
+    config: Config,
+    *,
+    tell: Tell = silent,
+    on_read: Callable[[CocoPersons], None] = lambda split: None,
 ) -> tuple[CocoPersons, CocoPersons]:
     """Train one network on COCO persons, or go on where an earlier call was cut off.
 
@@ -32,6 +38,7 @@ def pretrain(
         coco: a folder in COCO's layout with its 2017 training and validation splits.
         config: network, training, augmentation and `pretraining`.
         tell: told of every step.
+        on_read: given each split before the training begins, to show what is passed over.
 
     Returns:
         The training and the validation split, with the counts of what was passed over.
@@ -49,6 +56,8 @@ def pretrain(
     if (folder / RESULT).exists():
         raise InputError(f"{folder} holds a finished pre-training; choose another folder")
     require_own(folder / _SETTINGS, facts, "pre-training")
+    for split in (train, validation):
+        on_read(split)
     with locked(folder):
         remove_leftovers(folder)
         write_json(folder / _SETTINGS, facts)

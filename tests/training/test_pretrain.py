@@ -63,6 +63,18 @@ def pretrained(tmp_path_factory, squares, config):
     return folder
 
 
+def test_what_is_passed_over_is_known_before_the_training(tmp_path, squares, config):
+    class Cut(Exception):
+        pass
+
+    def cut(split):
+        raise Cut(dict(split.skipped))
+
+    with pytest.raises(Cut):
+        pretrain(tmp_path / "run", squares, config, on_read=cut)
+    assert not (tmp_path / "run" / "history.csv").exists()
+
+
 def test_learns_the_squares(pretrained):
     result = read_json(pretrained / "result.json")
     assert result["validation_dice"] > 0.6
@@ -95,7 +107,7 @@ def test_other_settings_and_finished_runs_are_left_alone(tmp_path, pretrained, s
     with pytest.raises(InputError, match="finished pre-training"):
         pretrain(pretrained, squares, config)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="not empty"):
+    with pytest.raises(InputError, match="holds files that are not a pre-training"):
         pretrain(tmp_path, squares, config)
 
 

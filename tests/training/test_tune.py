@@ -19,8 +19,8 @@ SPACE = {"network.filters": OneOf((2, 4)), "training.learning_rate": Between(1e-
 
 
 @pytest.fixture
-def search(tiny):
-    return Search(tiny, trials=2, folds=2, epochs=1, space=SPACE)
+def search(deeper):
+    return Search(deeper, trials=2, folds=2, epochs=1, space=SPACE)
 
 
 @pytest.fixture

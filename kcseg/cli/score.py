@@ -13,6 +13,8 @@ from kcseg.errors import InputError
 from kcseg.files import write_csv
 from kcseg.study.scores import score_folders
 
+_HEAD = b"id,dice\n"
+
 
 @click.command()
 @click.argument("predictions", type=PATH)
@@ -24,8 +26,8 @@ def score(predictions: Path, references: Path, table_path: Path | None, force: b
 
     The score is Dice, 2|P∩T| / (|P|+|T|), for each image and averaged.
     """
-    if table_path and table_path.exists() and not force:
-        raise InputError(f"{table_path} exists; choose another name, or --force to write over it")
+    if table_path and table_path.exists():
+        _refuse_to_lose(table_path, force)
     scores = score_folders(predictions, references)
     table = Table("image", "Dice")
     for name, value in scores.items():
@@ -35,3 +37,11 @@ def score(predictions: Path, references: Path, table_path: Path | None, force: b
     console.print(table)
     if table_path:
         write_csv(table_path, [{"id": name, "dice": round(value, 6)} for name, value in scores.items()])
+
+
+def _refuse_to_lose(path: Path, force: bool) -> None:
+    """Refuse to write over a file, but with `force` over a table of scores."""
+    if not path.is_file() or not path.read_bytes().startswith(_HEAD):
+        raise InputError(f"{path} is no table of scores, and is left as it is; choose another name")
+    if not force:
+        raise InputError(f"{path} exists; choose another name, or --force to write over it")

@@ -58,3 +58,14 @@ def test_a_second_run_with_force_spares_what_was_put_beside_the_first(
         assert run(command, *source, *more, "--out", out).exit_code == 2
         assert run(command, *source, *more, "--out", out, "--force").exit_code == 0
         assert (out / "mine" / "notes.txt").read_text() == "mine"
+
+
+def test_scores_replace_scores_alone(tmp_path, ring_challenge):
+    masks, table = ring_challenge / "test" / "masks", tmp_path / "scores.csv"
+    table.write_text("mine")
+    assert run("score", masks, masks, "--csv", table, "--force").exit_code == 2
+    assert table.read_text() == "mine"
+    table.unlink()
+    assert run("score", masks, masks, "--csv", table).exit_code == 0
+    assert run("score", masks, masks, "--csv", table).exit_code == 2
+    assert run("score", masks, masks, "--csv", table, "--force").exit_code == 0

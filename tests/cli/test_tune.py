@@ -4,11 +4,11 @@ import time
 
 import pytest
 from click.testing import CliRunner
-from tests.started import ended, start
 
 from kcseg.cli import main
 from kcseg.config_json import from_json
 from kcseg.files import read_csv, read_json
+from tests.started import ended, start
 
 OPTIONS = ("--trials", 3, "--folds", 1, "--epochs", 2, "--max-parameters", 8000)
 

@@ -25,8 +25,8 @@ _TEXT_BYTES = 64 << 20
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is synced and renamed to `path`, else removed.
 
-    The temporary name keeps the suffixes of `path`, which writers such as Keras and Pillow look at. The parent
-    folder is created.
+    The temporary name keeps the last two suffixes of `path`, which writers such as Keras and NiBabel look at. The
+    parent folder is created.
 
     Raises:
         InputError: the folder cannot be written.
@@ -56,7 +56,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _temporary_beside(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(4)}{''.join(path.suffixes)}")
+    temporary = path.with_name(f"{_TEMPORARY}{secrets.token_hex(4)}{''.join(path.suffixes[-2:])}")
     try:
         with _named(path):
             path.parent.mkdir(parents=True, exist_ok=True)

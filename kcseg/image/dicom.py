@@ -19,9 +19,15 @@ _KINDS = (uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnh
 _SIZE, _BITS = ("Rows", "Columns", "SamplesPerPixel"), ("BitsAllocated", "BitsStored", "HighBit")
 _WHOLE = (*_SIZE, *_BITS, "PixelRepresentation")  # numbers
 _PLACE = ("PixelSpacing", "ImageOrientationPatient")
-_NEEDED = (*_WHOLE, *_PLACE, "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept", "PixelData")
-_KIND = ("SOPClassUID", "Modality", "ImageType", "FrameType", "RescaleType", "NumberOfFrames")
-_FURTHER = ("ImagePositionPatient", "SliceThickness", "PixelPaddingValue", "PixelPaddingRangeLimit")
+_NEEDED = ("Modality", *_WHOLE, *_PLACE, "PhotometricInterpretation", "RescaleSlope", "RescaleIntercept")
+_KIND = ("SOPClassUID", "ImageType", "FrameType", "RescaleType", "NumberOfFrames")
+_FURTHER = (
+    "PixelData",
+    "ImagePositionPatient",
+    "SliceThickness",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+)
 # Enhanced CT says in these, for all frames or for each, what others say at once
 _GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 _MACROS = (
@@ -103,13 +109,18 @@ def _decode(path: Path) -> pydicom.Dataset:
 def _check_kind(path: Path, dataset: pydicom.Dataset) -> None:
     """Refuse what is no single CT slice in HU; what else it is may be told where it is one of DICOM's own names."""
     kind = uid.UID(str(dataset.SOPClassUID))
-    if kind and kind not in _KINDS:
+    empty = _lacks(dataset, "PixelData")  # the last element: what comes before may be cut off, too
+    if kind and kind not in _KINDS and (kind.keyword or not empty):
         got = kind.name if kind.keyword else "another kind of object"
         raise InputError(f"expected a CT image in {path}, got {got}; choose the original CT series")
-    if (modality := str(dataset.get("Modality"))) != "CT":
-        got = (
-            f"modality {modality}" if len(modality) == 2 else "another modality"
-        )  # longer ones may hold a name
+    if empty:
+        raise InputError(
+            f"{path} is truncated before its PixelData, or holds none; copy it again, or {_AGAIN}"
+        )
+    if (modality := str(dataset.get("Modality") or "CT")) != "CT":
+        # longer ones may hold a name
+        named = len(modality) == 2 and modality.isascii() and modality.isalpha()
+        got = f"modality {modality}" if named else "another modality"
         raise InputError(f"expected a CT slice in {path}, got {got}; choose a CT series")
     if "LOCALIZER" in f"{dataset.get('ImageType')} {dataset.get('FrameType')}".upper():
         raise InputError(f"{path} is a scout (ImageType LOCALIZER), which is no slice; leave it out")

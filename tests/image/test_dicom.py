@@ -67,7 +67,10 @@ def test_dicom_is_known_by_its_mark_where_the_name_says_nothing(tmp_path, hu, sa
         ({"NumberOfFrames": 2}, "2 frames"),
         ({"Modality": "MR"}, "modality MR"),
         ({"RescaleSlope": None}, "lacks RescaleSlope"),
-        ({"PixelSpacing": None, "PixelData": None}, "lacks PixelSpacing, PixelData"),
+        ({"PixelSpacing": None, "Modality": None}, "lacks Modality, PixelSpacing"),
+        ({"PixelSpacing": None, "PixelData": None}, "is truncated before its PixelData, or holds none"),
+        ({"Modality": "\x07T"}, "got another modality"),
+        ({"Modality": "Doe^John"}, "got another modality"),
         ({"PixelSpacing": [0.0, 1.0]}, "0.1 to 5.0 mm"),
         ({"PixelSpacing": 1.0}, "2 numbers as PixelSpacing"),
         ({"Rows": 5000}, "16 to 4096"),
@@ -93,6 +96,15 @@ def test_dicom_that_is_not_one_coronal_ct_slice_is_refused(tmp_path, hu, changes
     if "PixelRepresentation" in changes:
         changes = {**changes, "RescaleIntercept": 0, "RescaleSlope": 1, "PixelData": hu.tobytes()}
     assert words in refusal(read_image, save_dicom(tmp_path / "a.dcm", hu, **changes))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.8])
+def test_a_file_cut_off_anywhere_is_called_truncated(tmp_path, hu, share, save_dicom, refusal):
+    content = save_dicom(tmp_path / "a.dcm", hu).read_bytes()
+    header = content.index(b"\xe0\x7f\x10\x00")  # where PixelData begins
+    for end in (int(header * share), header, header + int((len(content) - header) * share)):
+        (tmp_path / "cut.dcm").write_bytes(content[:end])
+        assert "is truncated" in refusal(read_image, tmp_path / "cut.dcm")
 
 
 @pytest.mark.parametrize("unit", ["HU", "hu ", "", "Houndsfield Unit", "HOUNSFIELD"])
@@ -259,13 +271,15 @@ def test_no_identifier_is_quoted_in_messages_logs_or_output(tmp_path, hu, caplog
     assert "Doe" not in caplog.text + "".join(capfd.readouterr())
 
 
-def test_no_identifier_is_quoted_of_a_damaged_file(tmp_path, hu, save_dicom, refusal):
+def test_no_identifier_is_quoted_of_a_damaged_file(tmp_path, hu, caplog, capfd, save_dicom, refusal):
     path = save_dicom(tmp_path / "a.dcm", hu)
     content = bytearray(path.read_bytes())
     length = content.index(b"\x08\x00\x60\x00CS") + 6
     content[length] = 26  # the modality takes in the patient's name, which follows it
     path.write_bytes(content)
-    assert "another modality" in refusal(read_image, path)
+    message = refusal(read_image, path)
+    assert "holds none; copy it again" in message  # none is found behind it
+    assert "Doe" not in message + caplog.text + "".join(capfd.readouterr())
 
 
 def test_nothing_is_printed_of_a_damaged_header(tmp_path, hu, capfd, save_nifti):

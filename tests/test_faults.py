@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers
 from kcseg.image.listing import list_images
 from kcseg.network.unet import build_unet
+from kcseg.phantom.case import draw_case
 from kcseg.phantom.simulate import simulate_challenge
 from kcseg.prediction.predict import predict_files
 from kcseg.serving.export import export_run, versions
@@ -81,7 +83,19 @@ def faults(monkeypatch):
     return Faults(monkeypatch)
 
 
-def simulate(folder):
+@pytest.fixture
+def simulate(monkeypatch):
+    # what is drawn does not matter here, only how it is written
+    monkeypatch.setattr("kcseg.phantom.simulate.draw_case", lambda random: drawn())
+    return simulate_one
+
+
+@cache
+def drawn():
+    return draw_case(np.random.default_rng(0))
+
+
+def simulate_one(folder):
     simulate_challenge(folder, SimulationConfig(train=(1,), test=0, seed=3))
 
 
@@ -99,7 +113,7 @@ class Stub:
 
 def fit(folder, steps, validation, config, *, seed, **more):
     """Do what `fit_network` does with files, without training."""
-    network = build_unet(config.network, seed=seed)
+    network = network_of(config.network, seed)
     state = TrainingState(
         [{"epoch": 1, "step": 1, "loss": 0.5}], 0, 0.5, network.get_weights(), network.get_weights()
     )
@@ -107,8 +121,14 @@ def fit(folder, steps, validation, config, *, seed, **more):
     return network, state
 
 
+@cache
+def network_of(config, seed):
+    return build_unet(config, seed=seed)
+
+
 @pytest.fixture
 def train(rings, tiny, monkeypatch):
+    monkeypatch.setattr("keras.backend.clear_session", lambda **more: None)
     monkeypatch.setattr("kcseg.training.members.fit_network", fit)
     config = replace(tiny, network=replace(tiny.network, levels=1, filters=2))
 
@@ -136,7 +156,7 @@ def learn(tmp_path, tiny, monkeypatch):
 
 
 @pytest.fixture
-def tasks(tmp_path, train, learn):
+def tasks(tmp_path, simulate, train, learn):
     (tmp_path / "images").mkdir()
     for number in range(2):
         pixels = np.random.default_rng(number).normal(0, 80, (32, 32))

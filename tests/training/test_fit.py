@@ -7,7 +7,7 @@ from kcseg.dataset.folds import random_folds
 from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import read_csv
-from kcseg.training.fit import fit_network
+from kcseg.training.fit import compiled_network, fit_network
 
 
 class Cut(Exception):
@@ -29,6 +29,19 @@ def fit(folder, rings, config, *, validate=True, cut_after=None):
         seed=3,
         tell=tell,
     )
+
+
+def test_a_step_is_traced_once(tiny, monkeypatch):
+    network, traces = compiled_network(tiny, steps_per_epoch=2, seed=0), []
+    compute_loss = network.compute_loss
+
+    def traced(*arguments, **more):
+        traces.append(arguments)
+        return compute_loss(*arguments, **more)
+
+    monkeypatch.setattr(network, "compute_loss", traced)
+    network.fit(np.zeros((4, 16, 16, 1)), np.zeros((4, 16, 16, 1)), batch_size=2, epochs=2, verbose=0)
+    assert len(traces) == 1
 
 
 @pytest.mark.parametrize("validate", [True, False])

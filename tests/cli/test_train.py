@@ -62,6 +62,7 @@ def test_members_trained_apart_make_the_same_run(tmp_path, finished, ring_challe
 def test_without_data_the_challenge_is_simulated(tmp_path, config_path):
     settings = read_json(config_path)
     settings["training"]["maximum_epochs"] = 1
+    settings["ensemble"]["full_members"] = 0
     (tmp_path / "short.json").write_text(json.dumps(settings))
     arguments = ("train", "--config", tmp_path / "short.json", "--run", tmp_path / "run")
     assert kcseg(*arguments).exit_code == 0

@@ -79,38 +79,57 @@ def python_path(trained_run, images: np.ndarray) -> np.ndarray:
     return np.median(soft_masks, axis=0) > 0.5
 
 
-def check_equal(trained_run, tmp_path, stacks: list[np.ndarray]) -> None:
-    asked, answered = tmp_path / "asked.npz", tmp_path / "answered.npz"
-    np.savez(asked, *[stack.astype(np.float32) for stack in stacks])
-    run(LOAD + SEGMENT, trained_run.export_folder / "1", asked, answered)
-    with np.load(answered) as answers:
-        for number, images in enumerate(stacks):
-            mask = answers[f"arr_{number}/mask"]
-            assert mask.dtype == np.uint8 and mask.shape == images.shape
-            np.testing.assert_array_equal(mask, python_path(trained_run, images))
-
-
 def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).uniform(-1000, 1000, shape)
+    return np.random.default_rng(sum(shape)).uniform(-1000, 1000, shape).astype(np.float32)
 
 
-def test_equals_the_python_path_on_simulated_images_in_batches_of_1_7_and_64(trained_run, tmp_path):
+def simulated() -> dict[str, np.ndarray]:
     cases = np.stack([draw_case(np.random.default_rng(number)).hu for number in range(7)])
     crops = np.concatenate([cases[:, 40:104, row : row + 61] for row in range(0, 100, 10)])[:64]
-    check_equal(trained_run, tmp_path, [cases, cases[:1], crops])
-    masks = python_path(trained_run, cases)
-    assert 0.01 < masks.mean() < 0.99  # the comparison is of something
+    return {"seven": cases, "one": cases[:1], "64 crops": crops}
 
 
-def test_equals_the_python_path_on_odd_sizes(trained_run, tmp_path):
+def real() -> dict[str, np.ndarray]:
+    paths = [path for path in sorted(REAL_CROPS.glob("*.npy")) if "rough" not in path.name]
+    return {"real crops": np.stack([np.load(path) for path in paths]).astype(np.float32)} if paths else {}
+
+
+@pytest.fixture(scope="module")
+def asked() -> dict[str, np.ndarray]:
+    """All that is segmented, by one process, which takes longer to start than to answer."""
     shapes = [(1, 1, 1), (7, 1, 1), (7, 191, 193), (1, 512, 512), (2, 1, 40), (64, 5, 3)]
-    check_equal(trained_run, tmp_path, [noise(*shape) for shape in shapes])
+    return {**simulated(), **{f"noise {shape}": noise(*shape) for shape in shapes}, **real()}
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory, trained_run, asked) -> dict[str, np.ndarray]:
+    folder = tmp_path_factory.mktemp("standalone")
+    np.savez(folder / "asked.npz", **asked)
+    run(LOAD + SEGMENT, trained_run.export_folder / "1", folder / "asked.npz", folder / "answered.npz")
+    with np.load(folder / "answered.npz") as answered:
+        return dict(answered)
+
+
+def check_equal(trained_run, asked, answers, *names: str) -> None:
+    assert names
+    for name in names:
+        mask = answers[f"{name}/mask"]
+        assert mask.dtype == np.uint8 and mask.shape == asked[name].shape
+        np.testing.assert_array_equal(mask, python_path(trained_run, asked[name]))
+
+
+def test_equals_the_python_path_on_simulated_images_in_batches_of_1_7_and_64(trained_run, asked, answers):
+    check_equal(trained_run, asked, answers, "seven", "one", "64 crops")
+    assert 0.01 < answers["seven/mask"].mean() < 0.99  # the comparison is of something
+
+
+def test_equals_the_python_path_on_odd_sizes(trained_run, asked, answers):
+    check_equal(trained_run, asked, answers, *(name for name in asked if name.startswith("noise")))
 
 
 @pytest.mark.skipif(not REAL_CROPS.is_dir(), reason="needs the real CT crops in ../shared/data")
-def test_equals_the_python_path_on_real_crops(trained_run, tmp_path):
-    crops = [np.load(path) for path in sorted(REAL_CROPS.glob("*.npy")) if "rough" not in path.name]
-    check_equal(trained_run, tmp_path, [np.stack(crops)])
+def test_equals_the_python_path_on_real_crops(trained_run, asked, answers):
+    check_equal(trained_run, asked, answers, "real crops")
 
 
 def test_no_pixels_in_none_out(trained_run):

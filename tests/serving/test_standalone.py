@@ -84,7 +84,8 @@ def noise(*shape: int) -> np.ndarray:
 
 
 def simulated() -> dict[str, np.ndarray]:
-    cases = np.stack([draw_case(np.random.default_rng(number)).hu for number in range(7)])
+    hu = [draw_case(np.random.default_rng(number)).hu for number in range(7)]
+    cases = np.stack(hu).astype(np.float32)
     crops = np.concatenate([cases[:, 40:104, row : row + 61] for row in range(0, 100, 10)])[:64]
     return {"seven": cases, "one": cases[:1], "64 crops": crops}
 

@@ -8,6 +8,7 @@ import keras
 from keras import KerasTensor, layers
 
 from kcseg.config import NetworkConfig
+from kcseg.network.normalisation import BatchNormalization
 
 
 def build_unet(config: NetworkConfig, *, seed: int) -> keras.Model:
@@ -126,7 +127,7 @@ class _Blocks:
             kernel_initializer=self.initializer(name),
             name=f"{name}_convolution",
         )
-        normalisation = layers.BatchNormalization(
+        normalisation = BatchNormalization(
             momentum=self.config.batch_norm_momentum, name=f"{name}_normalisation"
         )
         return normalisation(convolution(x))

@@ -5,32 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from kcseg.phantom.fields import Waves
-from kcseg.phantom.shapes import inside_ellipsoid, rounded_minimum
+from kcseg.phantom.shapes import Planes, Point, inside_ellipsoid, rounded_minimum
 
-Point = tuple[np.ndarray, np.ndarray, np.ndarray]
 _CHUNK = 1024  # points whose distances from all pyramids stay in the processor's cache
-
-
-@dataclass(frozen=True, eq=False)
-class Planes:
-    """Sampling points of parallel coronal planes, in mm from the kidney's centre.
-
-    Rows run to the feet, columns to the midline, depths to the front: every kidney is grown as one on the
-    patient's right and mirrored afterwards.
-    """
-
-    rows_mm: np.ndarray
-    columns_mm: np.ndarray
-    depths_mm: np.ndarray
-
-    @property
-    def point(self) -> Point:
-        """Row, column and depth of each point, to be broadcast to (depths, rows, columns)."""
-        return self.rows_mm[:, None], self.columns_mm, self.depths_mm[:, None, None]
-
-    def __getitem__(self, window: tuple[slice, slice, slice]) -> "Planes":
-        depths, rows, columns = window
-        return Planes(self.rows_mm[rows], self.columns_mm[columns], self.depths_mm[depths])
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +103,7 @@ class Kidney:
         point = height, across, depth
         cone, between = self._pyramids(point)
         solid = solid.take(places) + self._lobes(between)
-        cortex, columns, edge = (self._waves(waves, planes).take(places) for waves in self.waves[1:])
+        cortex, columns, edge = (waves.on_planes(planes).take(places) for waves in self.waves[1:])
         hilum, sinus = self._sinus(point)
         rim = np.maximum(self.cortex_mm + self.cortex_variation_mm * cortex, 2.5)
         column = self.column_mm + self.column_variation_mm * columns
@@ -148,7 +125,7 @@ class Kidney:
 
     def _plain_depth(self, point: Point, planes: Planes) -> np.ndarray:
         """Return the depth below the capsule, but for the lobes."""
-        depth = self._superellipsoid(point) + 0.6 * self._waves(self.waves[0], planes)
+        depth = self._superellipsoid(point) + 0.6 * self.waves[0].on_planes(planes)
         for scar, scar_depth in zip(self.scars_mm, self.scar_depths_mm, strict=True):
             square = sum((x - c) ** 2 for x, c in zip(point, scar, strict=True))
             depth -= scar_depth * np.exp(-square / (2 * 6.0**2))
@@ -206,7 +183,3 @@ class Kidney:
             inside.max(axis=0, out=second[part])
         shape = point[0].shape
         return self.tip_radius_mm + nearest.reshape(shape), (nearest - second).reshape(shape)
-
-    @staticmethod
-    def _waves(waves: Waves, planes: Planes) -> np.ndarray:
-        return waves.on_planes(planes.rows_mm, planes.columns_mm, planes.depths_mm)

@@ -1,11 +1,10 @@
 """The crop while it is painted: tissues cover one another with soft edges."""
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kcseg.phantom.contrast import Contrast
-from kcseg.phantom.fields import WHOLE, Window, smooth_curve, smooth_field, window_around
+from kcseg.phantom.fields import WHOLE, Window, smooth_field, window_around
 from kcseg.phantom.shapes import inside_ellipsoid, share_inside
 
 
@@ -30,9 +29,7 @@ class Canvas:
         rows, columns = (np.arange(size, dtype=np.float64) for size in crop_hu.shape)
         self.rows, self.columns = rows[window[0], None], columns[None, window[1]]
 
-    def around(
-        self, points: Sequence[Sequence[float]] | Sequence[np.ndarray] | np.ndarray, reach_px: float
-    ) -> "Canvas":
+    def around(self, points: ArrayLike, reach_px: float) -> "Canvas":
         """Return the part that holds all pixels within `reach_px` of points (row, column)."""
         return Canvas(self._crop_hu, self.contrast, self.random, window_around(points, reach_px))
 
@@ -43,11 +40,7 @@ class Canvas:
         return self.around([centre], max(half_axes) * (1 + margin_mm / min(half_axes)))
 
     def paint(
-        self,
-        inside_mm: np.ndarray,
-        hu: np.ndarray | float,
-        edge_mm: float = 1.0,
-        share: np.ndarray | float = 1.0,
+        self, inside_mm: np.ndarray, hu: np.ndarray | float, edge_mm: float = 1.0, share: float = 1.0
     ) -> None:
         """Cover where `inside_mm` is positive, by a share in [0, 1]; the edge is a ramp of width `edge_mm`."""
         self.cover(share * share_inside(inside_mm, edge_mm), hu)
@@ -62,7 +55,7 @@ class Canvas:
 
     def curve(self, scale_px: float) -> np.ndarray:
         """Return a smooth random value of each row, (height, 1), of deviation 1."""
-        return smooth_curve(self.random, len(self._crop_hu), scale_px)[self.window[0]]
+        return smooth_field(self.random, (len(self._crop_hu), 1), scale_px)[self.window[0]]
 
     def ellipse(
         self, centre: tuple[float, float], half_axes: tuple[float, float], tilt: float = 0.0
@@ -74,7 +67,7 @@ class Canvas:
         return inside_ellipsoid((along, across), half_axes)
 
     def line(
-        self, start: Sequence[float] | np.ndarray, end: Sequence[float] | np.ndarray, radius: float
+        self, start: tuple[float, float] | np.ndarray, end: tuple[float, float] | np.ndarray, radius: float
     ) -> np.ndarray:
         """Return mm inside a thick line with round ends."""
         row, column = self.rows - start[0], self.columns - start[1]

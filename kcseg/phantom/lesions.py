@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kcseg.phantom.anatomy import Kidney, Planes
+from kcseg.phantom.anatomy import Kidney
+from kcseg.phantom.shapes import Planes
 
 
 @dataclass(frozen=True, eq=False)

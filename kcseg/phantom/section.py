@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kcseg.phantom.anatomy import Kidney, Planes, Tissues
+from kcseg.phantom.anatomy import Kidney, Tissues
 from kcseg.phantom.contrast import Contrast
 from kcseg.phantom.fields import Waves, Window
 from kcseg.phantom.lesions import Lesion
-from kcseg.phantom.shapes import share_inside
+from kcseg.phantom.shapes import Planes, share_inside
 from kcseg.phantom.vessels import Tubes
 
 SAMPLES_PER_PX = 2
@@ -36,25 +36,9 @@ class Organ:
     haze: float
 
 
-@dataclass(frozen=True, eq=False)
-class Section:
-    """What a slab shows, (height, width) each.
-
-    Attributes:
-        hu: float64, averaged over the slab.
-        cortex, medulla, vessels, kidney: bool, on the middle plane; vessels are those within the capsule.
-    """
-
-    hu: np.ndarray
-    cortex: np.ndarray
-    medulla: np.ndarray
-    vessels: np.ndarray
-    kidney: np.ndarray
-
-
 def render(
     organ: Organ, grid: Planes, solid_mm: np.ndarray, slab_mm: float, surroundings_hu: np.ndarray
-) -> Section:
+) -> tuple[np.ndarray, np.ndarray]:
     """Cut a slab around a plane whose points are pixel centres.
 
     Args:
@@ -63,6 +47,10 @@ def render(
         solid_mm: (height, width), the depth below the organ's capsule there.
         slab_mm: thickness of the slab.
         surroundings_hu: (height, width), what is seen around the organ.
+
+    Returns:
+        What the slab shows, float64 (height, width) HU, and cortex, medulla, vessels within the capsule, and kidney on
+        its middle plane, bool (4, height, width).
     """
     seen = solid_mm > -8
     kidney = _span(np.any(seen, axis=1)), _span(np.any(seen, axis=0))
@@ -81,7 +69,7 @@ def render(
     hu[window] = _per_pixel(painting.hu.mean(axis=0))
     masks = np.zeros((4, *solid_mm.shape), dtype=bool)
     masks[:, kidney[0], kidney[1]] = painting.masks
-    return Section(hu, *masks)
+    return hu, masks
 
 
 class _Painting:
@@ -115,8 +103,7 @@ class _Painting:
     ) -> None:
         contrast = organ.contrast
         gap = contrast.cortex - contrast.medulla
-        uneven = organ.mottling.on_planes(planes.rows_mm, planes.columns_mm, planes.depths_mm)
-        uneven = uneven.take(tissues.places)
+        uneven = organ.mottling.on_planes(planes).take(tissues.places)
         deep = np.clip((tissues.solid - organ.kidney.cortex_mm) / 12, 0, 1)
         cortex = contrast.cortex - 0.12 * gap * deep + 0.03 * contrast.cortex * uneven
         medulla = contrast.medulla + 0.35 * gap * np.exp(-np.maximum(tissues.medulla, 0) / 2.5) + 4 * uneven

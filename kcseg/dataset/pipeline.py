@@ -34,12 +34,13 @@ class Steps(ABC):
 
     def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Return images and references of a step, float32 (batch_size, height, width, 1) each, images in [0, 1]."""
-        position = int(step) * self._batch_size + np.arange(self._batch_size)
+        position = step * self._batch_size + np.arange(self._batch_size)
         chosen = [
             int(self._order(int(round))[place])
             for round, place in zip(*divmod(position, self._count), strict=True)
         ]
-        images, labels = self._augmenter(*self._take(chosen, int(step)), seed=_seed(self._seed, 1, int(step)))
+        seed = int(np.random.SeedSequence([self._seed, 1, step]).generate_state(1)[0])
+        images, labels = self._augmenter(*self._take(chosen, step), seed=seed)
         return images[..., np.newaxis], _as_reference(labels)
 
     @abstractmethod
@@ -119,8 +120,3 @@ def _validation(images: np.ndarray, labels: np.ndarray, config: Config) -> tf.da
 def _as_reference(labels: np.ndarray) -> np.ndarray:
     """Return labels as float32 with a channel; unknown pixels become negative, as `losses.where_known` expects."""
     return np.where(labels == UNKNOWN, -1.0, labels)[..., np.newaxis].astype(np.float32)
-
-
-def _seed(*parts: int) -> int:
-    """Mix numbers into one 32-bit seed."""
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])

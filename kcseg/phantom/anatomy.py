@@ -12,21 +12,13 @@ _CHUNK = 1024  # points whose distances from all pyramids stay in the processor'
 
 @dataclass(frozen=True, eq=False)
 class Tissues:
-    """What lies at those points of planes that are in the kidney or next to it.
+    """What lies at those points of planes that are in the kidney or next to it; depths are float64 (points,) in mm."""
 
-    Attributes:
-        shape: (depths, rows, columns) of the planes.
-        places: int (points,), where in the flattened planes the points lie.
-        solid: float64 (points,), mm inside the capsule, which spans the sinus.
-        sinus: float64 (points,), mm inside fat, vessels and calyces, out through the hilum.
-        medulla: float64 (points,), mm inside the pyramids.
-    """
-
-    shape: tuple[int, int, int]
-    places: np.ndarray
-    solid: np.ndarray
-    sinus: np.ndarray
-    medulla: np.ndarray
+    shape: tuple[int, int, int]  # of the planes: depths, rows, columns
+    places: np.ndarray  # int (points,), where in the flattened planes the points lie
+    solid: np.ndarray  # inside the capsule, which spans the sinus
+    sinus: np.ndarray  # inside fat, vessels and calyces, out through the hilum
+    medulla: np.ndarray  # inside the pyramids
 
     @property
     def cortex(self) -> np.ndarray:
@@ -42,44 +34,27 @@ class Tissues:
 
 @dataclass(frozen=True, eq=False)
 class Kidney:
-    """A kidney in its own frame: to its lower pole, to its convex side, to its front.
+    """A kidney in its own frame: to its lower pole, to its convex side, to its front."""
 
-    Attributes:
-        half_axes_mm: (3,).
-        axes: (3, 3), the frame's unit vectors as rows of (row, column, depth).
-        bend: how far the poles turn to the midline, as a fraction of the half width.
-        taper: how much wider the lower pole is than the upper one.
-        cortex_mm, cortex_variation_mm: thickness of the rim.
-        column_mm, column_variation_mm: half width of the columns; where negative, pyramids fuse.
-        sinus_centre_mm, sinus_half_axes_mm: (3,) each.
-        hilum_half_axes_mm: (2,), along the kidney and to its front.
-        bases_mm, tips_mm: (pyramids, 3), where each pyramid's axis starts and ends.
-        spreads: (pyramids,), half width gained per mm from tip to base.
-        tip_radius_mm: roundness of the papillae.
-        lobulation_mm: depth of the grooves between lobes.
-        scars_mm: (scars, 3) on the capsule; scar_depths_mm: (scars,).
-        waves: irregularity of capsule, cortex, columns and sinus, in that order.
-    """
-
-    half_axes_mm: np.ndarray
-    axes: np.ndarray
-    bend: float
-    taper: float
-    cortex_mm: float
+    half_axes_mm: np.ndarray  # (3,)
+    axes: np.ndarray  # (3, 3), the frame's unit vectors as rows of (row, column, depth)
+    bend: float  # how far the poles turn to the midline, as a fraction of the half width
+    taper: float  # how much wider the lower pole is than the upper one
+    cortex_mm: float  # thickness of the rim
     cortex_variation_mm: float
-    column_mm: float
+    column_mm: float  # half width of the columns; where negative, pyramids fuse
     column_variation_mm: float
-    sinus_centre_mm: np.ndarray
-    sinus_half_axes_mm: np.ndarray
-    hilum_half_axes_mm: np.ndarray
-    bases_mm: np.ndarray
-    tips_mm: np.ndarray
-    spreads: np.ndarray
-    tip_radius_mm: float
-    lobulation_mm: float
-    scars_mm: np.ndarray
-    scar_depths_mm: np.ndarray
-    waves: tuple[Waves, Waves, Waves, Waves]
+    sinus_centre_mm: np.ndarray  # (3,)
+    sinus_half_axes_mm: np.ndarray  # (3,)
+    hilum_half_axes_mm: np.ndarray  # (2,), along the kidney and to its front
+    bases_mm: np.ndarray  # (pyramids, 3), where each pyramid's axis starts
+    tips_mm: np.ndarray  # (pyramids, 3), where it ends
+    spreads: np.ndarray  # (pyramids,), half width gained per mm from tip to base
+    tip_radius_mm: float  # roundness of the papillae
+    lobulation_mm: float  # depth of the grooves between lobes
+    scars_mm: np.ndarray  # (scars, 3), on the capsule
+    scar_depths_mm: np.ndarray  # (scars,)
+    waves: tuple[Waves, ...]  # irregularity of capsule, cortex, columns and sinus
 
     def to_body(self, points_mm: np.ndarray) -> np.ndarray:
         """Return points (..., 3) of the kidney's straightened frame as (row, column, depth) in mm."""

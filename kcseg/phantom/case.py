@@ -27,23 +27,15 @@ _SMALLEST_PART_PX = 12
 class Case:
     """A simulated crop with what is known of it.
 
-    Arrays are (192, 192) at 1 mm, row 0 = head, column 0 = patient's right.
-
-    Attributes:
-        hu: int16, the image in HU.
-        truth: bool, the exact cortex on the middle plane: rim and columns, without pyramids, sinus, vessels and cysts.
-        medulla: bool, the pyramids.
-        vessels: bool, the vessels within the capsule, which an annotator may or may not include.
-        kidney: bool, all within the capsule.
-        facts: anatomy and examination in JSON-ready values.
+    Arrays are (192, 192) at 1 mm, row 0 = head, column 0 = patient's right; masks are bool, on the slab's middle plane.
     """
 
-    hu: np.ndarray
-    truth: np.ndarray
-    medulla: np.ndarray
-    vessels: np.ndarray
-    kidney: np.ndarray
-    facts: dict[str, Any]
+    hu: np.ndarray  # int16, the image in HU
+    truth: np.ndarray  # the exact cortex: rim and columns, without pyramids, sinus, vessels and cysts
+    medulla: np.ndarray  # the pyramids
+    vessels: np.ndarray  # those within the capsule, which an annotator may or may not include
+    kidney: np.ndarray  # all within the capsule
+    facts: dict[str, Any]  # anatomy and examination in JSON-ready values
 
 
 def draw_case(random: np.random.Generator) -> Case:

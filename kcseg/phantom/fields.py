@@ -36,15 +36,10 @@ def window_around(points: ArrayLike, reach_px: float) -> Window:
 
 @dataclass(frozen=True, eq=False)
 class Waves:
-    """A smooth random field in space, so that neighbouring planes of a slab agree.
+    """A smooth random field in space, so that neighbouring planes of a slab agree."""
 
-    Attributes:
-        vectors: float64 (waves, 3), radians per mm along row, column and depth.
-        phases: float64 (waves,).
-    """
-
-    vectors: np.ndarray
-    phases: np.ndarray
+    vectors: np.ndarray  # float64 (waves, 3), radians per mm along row, column and depth
+    phases: np.ndarray  # float64 (waves,)
 
     @classmethod
     def draw(cls, random: np.random.Generator, length_mm: float, count: int = 12) -> "Waves":

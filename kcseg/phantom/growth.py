@@ -34,12 +34,7 @@ def grow_kidney(random: np.random.Generator) -> Kidney:
         lobulation_mm=random.choice([0.5, 2.0], p=[0.65, 0.35]) * random.uniform(0.4, 1.2),
         scars_mm=scars,
         scar_depths_mm=random.uniform(2, 7, len(scars)),
-        waves=(
-            Waves.draw(random, 35),
-            Waves.draw(random, 25),
-            Waves.draw(random, 25),
-            Waves.draw(random, 11),
-        ),
+        waves=tuple(Waves.draw(random, length_mm) for length_mm in (35, 25, 25, 11)),
     )
 
 

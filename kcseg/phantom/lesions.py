@@ -10,19 +10,12 @@ from kcseg.phantom.shapes import Planes
 
 @dataclass(frozen=True, eq=False)
 class Lesion:
-    """A ball that replaces the tissue it lies in.
+    """A ball that replaces the tissue it lies in."""
 
-    Attributes:
-        name: "cyst" or "stone".
-        centre_mm: (3,) as (row, column, depth) from the kidney's centre.
-        radius_mm: of the ball.
-        hu: of its content.
-    """
-
-    name: str
-    centre_mm: np.ndarray
+    name: str  # "cyst" or "stone"
+    centre_mm: np.ndarray  # (3,) as (row, column, depth) from the kidney's centre
     radius_mm: float
-    hu: float
+    hu: float  # of its content
 
     def cut(self, planes: Planes) -> np.ndarray:
         """Return the depth inside the ball at each point of planes, in mm."""

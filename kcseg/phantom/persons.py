@@ -20,26 +20,12 @@ _COMPLETE = "simulation.json"
 _LEAST_PX = 120  # of a figure that is seen; less is no person to anybody
 
 
-def simulate_persons(
-    folder: Path,
-    *,
-    train: int,
-    val: int,
-    seed: int = 2018,
-    tell: Tell = silent,
-) -> None:
+def simulate_persons(folder: Path, *, train: int, val: int, seed: int = 2018, tell: Tell = silent) -> None:
     """Write JPEG images (240 x 320) and `annotations/instances_{train,val}2017.json` as COCO has them.
 
     Not people, and far from COCO's variety (our choice throughout): figures of head, trunk and limbs in all poses,
     clothed in textures, before and behind boxes, discs and bars of the same textures. What separates them from the
     clutter is how parts are joined. A complete stand-in of the same numbers is left as it is.
-
-    Args:
-        folder: to write to, new or empty.
-        train: images of the training split.
-        val: images of the validation split.
-        seed: of all that is drawn.
-        tell: told of every image.
 
     Raises:
         InputError: the folder holds something else.

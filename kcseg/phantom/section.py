@@ -19,21 +19,15 @@ _EDGE_MM = 0.6  # over which one tissue passes into another
 
 @dataclass(frozen=True, eq=False)
 class Organ:
-    """A kidney with all that runs through it, as it takes up contrast.
-
-    Attributes:
-        border_mm: width over which cortex passes into pyramid.
-        mottling: unevenness of the parenchyma.
-        haze: share of soft tissue in the sinus fat.
-    """
+    """A kidney with all that runs through it, as it takes up contrast."""
 
     kidney: Kidney
     tubes: Tubes
     lesions: tuple[Lesion, ...]
     contrast: Contrast
-    border_mm: float
-    mottling: Waves
-    haze: float
+    border_mm: float  # width over which cortex passes into pyramid
+    mottling: Waves  # unevenness of the parenchyma
+    haze: float  # share of soft tissue in the sinus fat
 
 
 def render(

@@ -34,23 +34,14 @@ _KINDS = ("images", "masks", "truth")
 
 
 def simulate_challenge(
-    folder: Path | str,
-    config: SimulationConfig,
-    *,
-    tell: Tell = silent,
-    workers: int = 1,
+    folder: Path | str, config: SimulationConfig, *, tell: Tell = silent, workers: int = 1
 ) -> None:
     """Write `<batch>/{images,masks,truth}/<id>.npy` for all batches, and `simulation.json` when all are complete.
 
     Images are int16 HU (192, 192), masks (with the annotator's faults) and truth are bool. A case depends on the seed,
     its batch and its number alone, so that other counts or workers never change it. A simulation that was cut off is
-    made again to the same bytes; a complete one of the same configuration is left as it is.
-
-    Args:
-        folder: the challenge folder.
-        config: number of cases per batch, and the seed.
-        tell: told of every case.
-        workers: processes that share the work.
+    made again to the same bytes; a complete one of the same configuration is left as it is. `workers` processes
+    share the work.
 
     Raises:
         InputError: the folder holds another simulation or other files.
@@ -91,9 +82,7 @@ def remove_challenge(folder: Path) -> None:
 def planted_faults(folder: Path, ids: Sequence[str]) -> tuple[tuple[str, ...], ...] | None:
     """Return the faults planted in each reference, names of `FaultRates`; None where nothing was simulated.
 
-    Args:
-        folder: the challenge folder.
-        ids: with the batch before, e.g. train-1/0001.
+    Ids are those of `training_batch`, e.g. train-1/0001.
 
     Raises:
         InputError: `simulation.json` does not tell of an id.

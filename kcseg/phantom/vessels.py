@@ -15,19 +15,13 @@ _PIECES = 4  # of a bent run
 
 @dataclass(frozen=True, eq=False)
 class Tubes:
-    """Straight pieces of vessels and collecting system with round ends, in the order in which they cover one another.
+    """Straight pieces of vessels and collecting system with round ends, each covering those before it."""
 
-    Attributes:
-        contents: (pieces,), each "artery", "vein" or "urine".
-        starts_mm, ends_mm: (pieces, 3) as (row, column, depth) from the kidney's centre.
-        radii_mm, end_radii_mm: (pieces,), at the starts and at the ends.
-    """
-
-    contents: np.ndarray
-    starts_mm: np.ndarray
-    ends_mm: np.ndarray
-    radii_mm: np.ndarray
-    end_radii_mm: np.ndarray
+    contents: np.ndarray  # (pieces,), each "artery", "vein" or "urine"
+    starts_mm: np.ndarray  # (pieces, 3) as (row, column, depth) from the kidney's centre
+    ends_mm: np.ndarray  # (pieces, 3)
+    radii_mm: np.ndarray  # (pieces,), at the starts
+    end_radii_mm: np.ndarray  # (pieces,)
 
     def cut(self, planes: Planes) -> Iterator[tuple[str, tuple[slice, slice, slice], np.ndarray]]:
         """Yield for each piece near the planes its content, the window of points near it, and the depth inside it."""

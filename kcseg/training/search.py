@@ -21,29 +21,19 @@ class Budget:
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched. A trial is judged by the mean of the best validation Dice over its folds.
+    """What is searched. A trial is judged by the mean of the best validation Dice over its folds."""
 
-    Attributes:
-        config: the settings the search starts from; what the space does not name stays as it is.
-        trials: how many settings are tried.
-        folds: how many of the `config.ensemble.folds` folds a trial is trained on.
-        epochs: of a trial at most.
-        budget: what a network may cost.
-        random: draw the trials instead of learning from those before.
-        seed: of the proposals; None takes the configuration's, which is also that of folds and weights.
-        space: names and bounds.
-        known_first: begin with the settings of `config`, where they lie in the space, so that the result is no worse
-            and the search learns from them.
-    """
-
-    config: Config
-    trials: int = 30
-    folds: int = 2
-    epochs: int = 5
+    config: Config  # the settings the search starts from; what the space does not name stays as it is
+    trials: int = 30  # how many settings are tried
+    folds: int = 2  # how many of the `config.ensemble.folds` folds a trial is trained on
+    epochs: int = 5  # of a trial at most
     budget: Budget = field(default_factory=Budget)
-    random: bool = False
-    seed: int | None = None
+    random: bool = False  # draw the trials instead of learning from those before
+    seed: int | None = (
+        None  # of the proposals; None takes the configuration's, also that of folds and weights
+    )
     space: Mapping[str, OneOf | Between] = field(default_factory=lambda: SPACE)
+    # begin with the settings of `config`, where they lie in the space: the result is no worse, and the search learns
     known_first: bool = True
 
     def __post_init__(self) -> None:

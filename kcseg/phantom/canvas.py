@@ -9,24 +9,17 @@ from kcseg.phantom.shapes import inside_ellipsoid, share_inside
 
 
 class Canvas:
-    """A crop on the patient's right, or a part of one: row 0 = head, column 0 = lateral, the last column medial.
-
-    Attributes:
-        window: the rows and columns of the crop.
-        hu: float64 (height, width), changed by painting; that of a part is a view of the crop's.
-        contrast: HU of the tissues.
-        random: where every draw comes from.
-        rows: of each pixel in the crop, (height, 1).
-        columns: of each pixel in the crop, (1, width).
-    """
+    """A crop on the patient's right, or a part of one: row 0 = head, column 0 = lateral, the last column medial."""
 
     def __init__(
         self, crop_hu: np.ndarray, contrast: Contrast, random: np.random.Generator, window: Window = WHOLE
     ) -> None:
-        self._crop_hu, self.window = crop_hu, window
+        self._crop_hu, self.window = crop_hu, window  # the window's rows and columns are the crop's
         self.contrast, self.random = contrast, random
+        # float64 (height, width), changed by painting; that of a part is a view of the crop's
         self.hu = crop_hu[window]
         rows, columns = (np.arange(size, dtype=np.float64) for size in crop_hu.shape)
+        # of each pixel in the crop, (height, 1) and (1, width)
         self.rows, self.columns = rows[window[0], None], columns[None, window[1]]
 
     def around(self, points: ArrayLike, reach_px: float) -> "Canvas":

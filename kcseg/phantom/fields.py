@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.interpolate import BSpline
 
 from kcseg.phantom.shapes import Planes, random_directions
 
@@ -61,10 +62,7 @@ class Waves:
 @lru_cache(maxsize=64)
 def _splines(size: int, scale_px: float) -> np.ndarray:
     """Return (size, knots): how much each knot of a uniform cubic B-spline, `scale_px` apart, counts at each pixel."""
-    first, t = np.divmod(np.arange(size) / scale_px, 1)
-    weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    splines = np.zeros((size, int(size / scale_px) + 5))
-    for step, weight in enumerate(weights):
-        splines[np.arange(size), first.astype(np.intp) + step] = weight / 6
+    knots = scale_px * np.arange(-3.0, int(size / scale_px) + 6)
+    splines = BSpline.design_matrix(np.arange(size, dtype=np.float64), knots, 3).toarray()
     splines.flags.writeable = False
     return splines

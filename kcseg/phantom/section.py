@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import find_objects
+from skimage.transform import downscale_local_mean
 
 from kcseg.phantom.anatomy import Kidney, Tissues
 from kcseg.phantom.contrast import Contrast
@@ -46,10 +48,9 @@ def render(
         What the slab shows, float64 (height, width) HU, and cortex, medulla, vessels within the capsule, and kidney on
         its middle plane, bool (4, height, width).
     """
-    seen = solid_mm > -8
-    kidney = _span(np.any(seen, axis=1)), _span(np.any(seen, axis=0))
+    (kidney,), (around,) = (find_objects((solid_mm > -reach_mm).astype(int)) for reach_mm in (8, 15))
     # above and below, and as far as the midline, its vessels are seen
-    window = _span(np.any(solid_mm > -15, axis=1)), slice(kidney[1].start, None)
+    window = around[0], slice(kidney[1].start, None)
     count = 3 if slab_mm < 2.5 else 5
     depths_mm = grid.depths_mm + slab_mm * ((np.arange(count) + 0.5) / count - 0.5)
     planes = Planes(_finer(grid.rows_mm[window[0]]), _finer(grid.columns_mm[window[1]]), depths_mm)
@@ -67,30 +68,22 @@ def render(
 
 
 class _Painting:
-    """Planes through an organ: parenchyma, sinus, tubes and lesions, each covering what came before.
-
-    Attributes:
-        hu: float64 (depths, rows, columns).
-        parenchyma, vessels, lesions: share of each point they cover.
-        masks: cortex, medulla, vessels and kidney on the middle plane.
-    """
+    """Planes through an organ: parenchyma, sinus, tubes and lesions, each covering what came before."""
 
     def __init__(self, organ: Organ, planes: Planes, background_hu: np.ndarray, kidney: Window) -> None:
-        self.hu = np.repeat(background_hu[None], len(planes.depths_mm), axis=0)
+        self.hu = np.repeat(background_hu[None], len(planes.depths_mm), axis=0)  # (depths, rows, columns)
+        # which share of each point they cover
         self.parenchyma, self.vessels, self.lesions = (np.zeros(self.hu.shape) for _ in range(3))
-        middle = len(planes.depths_mm) // 2
-        for index in range(len(planes.depths_mm)):
-            part = (slice(index, index + 1), *kidney)
-            tissues = organ.kidney.cut(planes[part])
-            self._paint_parenchyma(organ, tissues, planes[part], part)
-            if index == middle:
-                tissues_of_middle = tissues
+        part = (slice(None), *kidney)
+        tissues = organ.kidney.cut(planes[part])
+        self._paint_parenchyma(organ, tissues, planes[part], part)
         self._paint_tubes(organ, planes)
         for lesion in organ.lesions:
             share = share_inside(lesion.cut(planes), _EDGE_MM)
             self.hu += share * (lesion.hu - self.hu)
             self.lesions = np.maximum(self.lesions, share)
-        self.masks = _masks(tissues_of_middle, self.vessels[middle][kidney], self.lesions[middle][kidney])
+        middle = len(planes.depths_mm) // 2
+        self.masks = _masks(tissues, middle, self.vessels[middle][kidney], self.lesions[middle][kidney])
 
     def _paint_parenchyma(
         self, organ: Organ, tissues: Tissues, planes: Planes, part: tuple[slice, slice, slice]
@@ -124,22 +117,16 @@ class _Painting:
             covered += share * (hu[content] - covered)
 
 
-def _masks(tissues: Tissues, vessels: np.ndarray, lesions: np.ndarray) -> np.ndarray:
+def _masks(tissues: Tissues, plane: int, vessels: np.ndarray, lesions: np.ndarray) -> np.ndarray:
     """Return cortex, medulla, vessels and kidney, bool, from samples of one plane."""
     within, cortex, medulla = (
-        tissues.on_planes(depth > 0)[0] for depth in (tissues.solid, tissues.cortex, tissues.medulla)
+        tissues.on_planes(depth > 0)[plane] for depth in (tissues.solid, tissues.cortex, tissues.medulla)
     )
     free = (vessels < 0.5) & (lesions < 0.5)
     vessels = _per_pixel(within * vessels) >= 0.5
     cortex = (_per_pixel(free & cortex) >= 0.5) & ~vessels
     medulla = (_per_pixel(free & medulla) > 0.5) & ~vessels
     return np.stack([cortex, medulla, vessels, _per_pixel(within) >= 0.5])
-
-
-def _span(held: np.ndarray) -> slice:
-    """Return the places from the first to the last that holds something."""
-    places = np.flatnonzero(held)
-    return slice(places[0], places[-1] + 1)
 
 
 def _finer(axis_mm: np.ndarray) -> np.ndarray:
@@ -150,6 +137,4 @@ def _finer(axis_mm: np.ndarray) -> np.ndarray:
 
 def _per_pixel(samples: np.ndarray) -> np.ndarray:
     """Return the mean over the samples of each pixel."""
-    rows = np.add.reduce([samples[step::SAMPLES_PER_PX] for step in range(SAMPLES_PER_PX)])
-    columns = np.add.reduce([rows[:, step::SAMPLES_PER_PX] for step in range(SAMPLES_PER_PX)])
-    return columns / SAMPLES_PER_PX**2
+    return downscale_local_mean(samples.astype(np.float64), (SAMPLES_PER_PX, SAMPLES_PER_PX))

@@ -7,8 +7,6 @@ import numpy as np
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.shapes import Planes, Point, inside_ellipsoid, rounded_minimum
 
-_CHUNK = 1024  # points whose distances from all pyramids stay in the processor's cache
-
 
 @dataclass(frozen=True, eq=False)
 class Tissues:
@@ -138,23 +136,11 @@ class Kidney:
         """
         axes = self.bases_mm - self.tips_mm
         axes /= np.sqrt((axes**2).sum(axis=1, keepdims=True))
-        # one matrix product gives the way along each axis and the square of the distance from each tip
-        along = np.column_stack([axes, -(axes * self.tips_mm).sum(axis=1), np.zeros(len(axes))])
-        square = np.column_stack([-2 * self.tips_mm, (self.tips_mm**2).sum(axis=1), np.ones(len(axes))])
-        to_cones = np.concatenate([along, square])
-        row, column, depth = (x.ravel() for x in point)
-        points = np.stack([row, column, depth, np.ones_like(row), row**2 + column**2 + depth**2])
-        nearest, second = np.empty((2, row.size))
-        for start in range(0, row.size, _CHUNK):
-            part = slice(start, start + _CHUNK)
-            products = to_cones @ points[:, part]
-            inside, radial = products[: len(axes)], products[len(axes) :]
-            np.maximum(inside, 0, out=inside)
-            radial -= inside**2
-            inside *= self.spreads[:, None]
-            inside -= np.sqrt(np.maximum(radial, 0, out=radial), out=radial)
-            inside.max(axis=0, out=nearest[part])
-            np.putmask(inside, inside == nearest[part], -np.inf)
-            inside.max(axis=0, out=second[part])
+        points = np.stack([x.ravel() for x in point])
+        along = np.maximum(axes @ points - (axes * self.tips_mm).sum(axis=1)[:, None], 0)
+        # from the tip; this way without an array of all differences
+        square = (points**2).sum(axis=0) - 2 * self.tips_mm @ points + (self.tips_mm**2).sum(axis=1)[:, None]
+        inside = along * self.spreads[:, None] - np.sqrt(np.maximum(square - along**2, 0))
+        second, nearest = np.partition(inside, -2, axis=0)[-2:]
         shape = point[0].shape
         return self.tip_radius_mm + nearest.reshape(shape), (nearest - second).reshape(shape)

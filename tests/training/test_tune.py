@@ -9,7 +9,6 @@ import tensorflow as tf
 from kcseg.errors import InputError
 from kcseg.files import read_json
 from kcseg.training import trial as trials
-from kcseg.training.run import plan_members
 from kcseg.training.search import Budget, Search
 from kcseg.training.space import Between, OneOf
 from kcseg.training.trial import BEYOND_BUDGET, FAILED, FINISHED, Trial, read_results
@@ -159,10 +158,9 @@ def test_lost_proposals_cost_no_finished_trial(tmp_path, rings, search, untraine
 
 def test_a_trial_of_other_settings_begins_anew(tmp_path, rings, search, untrained):
     _, seen = untrained
-    members = plan_members(rings.ids, search.config)[:1]
     for filters in (2, 4, 4):
         values = {"network.filters": filters}
-        trial = Trial(tmp_path, 7, values, search.trial_settings(values), rings, members)
+        trial = Trial(tmp_path, 7, values, replace(search, folds=1), rings)
         assert trials.run_trial(trial).values == values
     assert [config.network.filters for config in seen] == [2, 4]
 

@@ -35,14 +35,10 @@ class Organ:
 def render(
     organ: Organ, grid: Planes, solid_mm: np.ndarray, slab_mm: float, surroundings_hu: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut a slab around a plane whose points are pixel centres.
+    """Cut a slab around `grid`, a plane whose points are pixel centres.
 
-    Args:
-        organ: what is cut.
-        grid: the plane.
-        solid_mm: (height, width), the depth below the organ's capsule there.
-        slab_mm: thickness of the slab.
-        surroundings_hu: (height, width), what is seen around the organ.
+    `solid_mm` is the depth below the organ's capsule there, and `surroundings_hu` what is seen around the organ; both
+    are (height, width).
 
     Returns:
         What the slab shows, float64 (height, width) HU, and cortex, medulla, vessels within the capsule, and kidney on

@@ -58,7 +58,7 @@ class Oracle(keras_tuner.Oracle):
             self._kept = [{"values": first, "worker": ""}]
         # fitted to the trials before a proposal, it also guesses how those will end that others still train
         self._process: Any = BayesianOptimizationOracle(OBJECTIVE, alpha=_NOISE, seed=seed).gpr
-        if search.budget.parameters is not None:
+        if search.most_parameters is not None:
             self._process = _Within(self._process, self._allows, space)
 
     def save(self) -> None:
@@ -143,7 +143,7 @@ class Oracle(keras_tuner.Oracle):
 
     def _allows(self, values: Mapping[str, Any]) -> bool:
         """Whether the network of these values has no more parameters than the budget allows."""
-        most = self._search.budget.parameters
+        most = self._search.most_parameters
         if most is None:
             return True
         parts = [(name.split("."), value) for name, value in values.items()]

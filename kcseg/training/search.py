@@ -1,7 +1,7 @@
 """What a search tries, and how it judges a trial."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kcseg.config import Config
@@ -12,14 +12,6 @@ from kcseg.training.space import SPACE, Between, OneOf, configure
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What a network may cost: weights, and milliseconds to segment one image on this machine; None is no limit."""
-
-    parameters: int | None = None
-    ms_per_image: float | None = None
-
-
-@dataclass(frozen=True)
 class Search:
     """What is searched. A trial is judged by the mean of the best validation Dice over its folds."""
 
@@ -27,7 +19,8 @@ class Search:
     trials: int = 30  # how many settings are tried
     folds: int = 2  # how many of the `config.ensemble.folds` folds a trial is trained on
     epochs: int = 5  # of a trial at most
-    budget: Budget = field(default_factory=Budget)
+    most_parameters: int | None = None  # what a network may cost; None is no limit
+    most_ms_per_image: float | None = None  # to segment one image on this machine
     random: bool = False  # draw the trials instead of learning from those before
     seed: int | None = (
         None  # of the proposals; None takes the configuration's, also that of folds and weights
@@ -62,7 +55,7 @@ class Search:
         return {
             "config": to_json(self.config),
             **{name: getattr(self, name) for name in ("folds", "epochs", "random", "seed", "known_first")},
-            "budget": asdict(self.budget),
+            "budget": {"parameters": self.most_parameters, "ms_per_image": self.most_ms_per_image},
             "space": {name: repr(dimension) for name, dimension in self.space.items()},
             "data": {"images": len(batch), "sha256": batch.fingerprint()},
         }

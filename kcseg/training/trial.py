@@ -109,7 +109,7 @@ def milliseconds_per_image(network: keras.Model, size: tuple[int, int]) -> float
 def _attempt(trial: Trial, tell: Tell) -> TrialResult:
     known, search = _known(trial), trial.search
     try:
-        if (allowed := search.budget.ms_per_image) is not None:
+        if (allowed := search.most_ms_per_image) is not None:
             known["ms_per_image"] = taken = _measure(trial)
             if taken > allowed:
                 reason = f"{taken:.1f} ms per image, {allowed:g} allowed"

@@ -63,6 +63,4 @@ class Waves:
 def _splines(size: int, scale_px: float) -> np.ndarray:
     """Return (size, knots): how much each knot of a uniform cubic B-spline, `scale_px` apart, counts at each pixel."""
     knots = scale_px * np.arange(-3.0, int(size / scale_px) + 6)
-    splines = BSpline.design_matrix(np.arange(size, dtype=np.float64), knots, 3).toarray()
-    splines.flags.writeable = False
-    return splines
+    return BSpline.design_matrix(np.arange(size, dtype=np.float64), knots, 3).toarray()

@@ -31,12 +31,8 @@ class Oracle(keras_tuner.Oracle):
     """Deals the trials of a search; the first `RANDOM_FIRST` are random, the others learn from those before.
 
     A proposal depends on the seed and the trials so far alone. All proposals are kept in one file, which replaces
-    keras-tuner's own: those are written in place, and a kill can break them.
-
-    Args:
-        search: what is searched.
-        path: the file; if there is one, its proposals are dealt first, in their order.
-        timeout_s: a worker that is silent for so long loses its trial to the next that asks.
+    keras-tuner's own: those are written in place, and a kill can break them. What the file at `path` holds is dealt
+    first, in its order. A worker that is silent for `timeout_s` seconds loses its trial to the next that asks.
     """
 
     def __init__(self, search: Search, path: Path, timeout_s: float):

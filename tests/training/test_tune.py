@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import pickle
 import signal
 from dataclasses import replace
 
@@ -177,6 +178,10 @@ def test_other_settings_other_data_and_other_folders_are_refused(tmp_path, rings
     with pytest.raises(InputError, match="not a search"):
         tune(tmp_path / "else", rings, search)
     assert len(read_results(tmp_path / "run" / "trials")) == 2
+
+
+def test_a_trial_can_be_sent_to_another_process(tmp_path, rings, deeper):
+    assert pickle.dumps(Trial(tmp_path, 0, {}, Search(deeper), rings))
 
 
 @pytest.mark.parametrize("changes", [{"trials": 0}, {"folds": 3}, {"epochs": 0}])

@@ -26,7 +26,7 @@ from kcseg.config import QUICK, SimulationConfig
 from kcseg.dataset.batch import training_batch
 from kcseg.files import write_csv
 from kcseg.phantom.simulate import simulate_challenge
-from kcseg.training.search import Budget, Search
+from kcseg.training.search import Search
 from kcseg.training.tune import tune
 
 console = Console(width=110)
@@ -60,7 +60,7 @@ def main(folder: Path, seeds: int, trials: int, epochs: int, images: int, max_pa
                 trials=trials,
                 folds=1,
                 epochs=epochs,
-                budget=Budget(parameters=max_parameters),
+                most_parameters=max_parameters,
                 seed=seed,
                 known_first=False,  # what each finds by itself
             )

@@ -139,12 +139,16 @@ def train(rings, tiny, monkeypatch):
     return train
 
 
+def split_of(folder, split):
+    return SimpleNamespace(annotations=folder / "annotations" / f"instances_{split}2017.json")
+
+
 @pytest.fixture
 def learn(tmp_path, tiny, monkeypatch):
     monkeypatch.setattr("kcseg.training.pretrain.fit_network", fit)
     for name in ("PersonSteps", "person_validation"):
         monkeypatch.setattr(f"kcseg.training.pretrain.{name}", lambda *args, **more: None)
-    monkeypatch.setattr("kcseg.training.pretrain.CocoPersons", lambda *args: [])
+    monkeypatch.setattr("kcseg.training.pretrain.CocoPersons", split_of)
     monkeypatch.setattr("kcseg.training.pretrain._result", lambda *args: {"validation_dice": 0.5})
     (tmp_path / "coco" / "annotations").mkdir(parents=True)
     for split in ("train", "val"):

@@ -73,7 +73,7 @@ def tune(
         from kcseg.study.search import report_search
         from kcseg.training import tune as training
         from kcseg.training.post import post_from_environment
-        from kcseg.training.search import Budget, Search
+        from kcseg.training.search import Search
         from kcseg.training.trial import FINISHED
 
     post = post_from_environment(os.environ)
@@ -82,7 +82,8 @@ def tune(
         trials=trials,
         folds=folds,
         epochs=min(config.training.maximum_epochs, 10) if epochs is None else epochs,
-        budget=Budget(max_parameters, max_ms_per_image),
+        most_parameters=max_parameters,
+        most_ms_per_image=max_ms_per_image,
         random=random,
     )
     with progress_bars() as tell:

@@ -1,1 +1,1 @@
-"""From files to training batches: formats, challenge folders, the simulated challenge, augmentation."""
+"""From files to training batches: challenge folders and their check, COCO persons, augmentation."""

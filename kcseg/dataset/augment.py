@@ -24,7 +24,7 @@ class Augmenter:
         self._changes = albumentations.Compose(
             [
                 albumentations.Affine(
-                    translate_px=_integers(config.translation_px),
+                    translate_px=(-round(config.translation_px), round(config.translation_px)),
                     rotate=(-config.rotation_degrees, config.rotation_degrees),
                     scale=config.zoom,
                     p=1.0,
@@ -56,7 +56,3 @@ class Augmenter:
             np.stack([one["image"][..., 0] for one in changed]),
             np.stack([one["mask"] for one in changed]),
         )
-
-
-def _integers(limit: float) -> tuple[int, int]:
-    return -round(limit), round(limit)

@@ -31,7 +31,6 @@ class Batch:
     masks: tuple[np.ndarray, ...] | None = None
 
     def __len__(self) -> int:
-        """Return the number of images."""
         return len(self.ids)
 
     def select(self, ids: Collection[str]) -> "Batch":
@@ -53,8 +52,8 @@ class Batch:
         )
 
 
-def find_batches(folder: Path) -> dict[str, Path]:
-    """Return the batch folders of a challenge folder by name, sorted.
+def find_batches(folder: Path, purpose: str = "") -> dict[str, Path]:
+    """Return the batch folders of a challenge folder by name, sorted; with a `purpose`, those for `train` or `test`.
 
     A batch is a folder `train…` or `test…` that holds `images/`. A folder that itself holds `images/` is one
     training batch, `train`.
@@ -64,7 +63,7 @@ def find_batches(folder: Path) -> dict[str, Path]:
     """
     folder = Path(folder)
     if is_folder(folder / "images"):
-        return {"train": folder}
+        return {} if purpose == "test" else {"train": folder}
     shown = (path for path in entries(folder) if not path.name.startswith("."))
     found = {path.name: path for path in shown if is_folder(path / "images")}
     if not found:
@@ -74,7 +73,7 @@ def find_batches(folder: Path) -> dict[str, Path]:
             raise InputError(f"expected batches named train… or test… in {folder}, got {name}; rename it")
         if fault := name_fault(path):
             raise InputError(fault)
-    return found
+    return {name: path for name, path in found.items() if name.startswith(purpose)}
 
 
 def read_batch(folder: Path, *, masks: bool = True) -> Batch:
@@ -123,7 +122,7 @@ def training_batch(folder: Path) -> Batch:
     Raises:
         InputError: no training batch, or one without masks.
     """
-    folders = _batches(folder, "train")
+    folders = find_batches(folder, "train")
     if not folders:
         raise InputError(f"no training batch in {folder}; expected train-1/images and train-1/masks")
     ids: list[str] = []
@@ -148,7 +147,7 @@ def training_truth(folder: Path) -> tuple[np.ndarray, ...] | None:
         InputError: an image without truth, or a file that cannot be read.
     """
     truth: list[np.ndarray] = []
-    for path in _batches(folder, "train").values():
+    for path in find_batches(folder, "train").values():
         found = read_truth(path, tuple(list_images(path)))
         if found is None:
             return None
@@ -159,11 +158,6 @@ def training_truth(folder: Path) -> tuple[np.ndarray, ...] | None:
 def evenly(total: int, count: int) -> list[int]:
     """Return places evenly spaced from the first to the last of `total`: `count`, or all where there are fewer."""
     return np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist()
-
-
-def test_batches(folder: Path) -> dict[str, Path]:
-    """Return the test batches of a challenge folder by name; there may be none."""
-    return _batches(folder, "test")
 
 
 def read_mask_of(image: Image, path: Path) -> Mask:
@@ -185,10 +179,6 @@ def read_mask_of(image: Image, path: Path) -> Mask:
             f"expected pixels of {wanted} mm in {path}, as in its image, got {got}; correct one header"
         )
     return Mask(mask.pixels, image.grid)
-
-
-def _batches(folder: Path, purpose: str) -> dict[str, Path]:
-    return {name: path for name, path in find_batches(folder).items() if name.startswith(purpose)}
 
 
 def _masks_at_1_mm(images: dict[str, Image], paths: dict[str, Path]) -> tuple[np.ndarray, ...]:

@@ -12,7 +12,7 @@ from kcseg.files import is_folder
 from kcseg.image.doubts import Case, mask_doubts, measure_case, measure_outline, repetitions
 from kcseg.image.formats import read_image, read_mask, suffix
 from kcseg.image.image import Image, Mask, Spacing
-from kcseg.image.listing import Listing, pairing_faults, scan_images, scan_masks
+from kcseg.image.listing import pairing_faults, scan_images, scan_masks
 from kcseg.image.png import stated_hu_offset
 
 T = TypeVar("T")
@@ -20,44 +20,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What one batch holds.
-
-    Attributes:
-        name: of the batch.
-        images: number of images that can be read.
-        masks: number of their masks that can be read.
-        truth: number of exact masks, which the simulated challenge has.
-        formats: suffixes of the images.
-        sizes_px: (height, width) of the images, each once.
-        spacings_mm: (height, width) of their pixels to 0.01 mm, each once; 1 where not stated.
-        hu_range: lowest and highest value; None without images.
-        cortex_mm2: mean area of the masks; None without masks.
-    """
+    """What one batch holds."""
 
     name: str
-    images: int
-    masks: int
-    truth: int
-    formats: tuple[str, ...]
-    sizes_px: tuple[tuple[int, int], ...]
-    spacings_mm: tuple[Spacing, ...]
-    hu_range: tuple[float, float] | None
-    cortex_mm2: float | None
+    images: int  # how many can be read
+    masks: int  # how many of theirs can be read
+    truth: int  # how many exact masks, which the simulated challenge has
+    formats: tuple[str, ...]  # suffixes of the images
+    sizes_px: tuple[tuple[int, int], ...]  # (height, width) of the images, each once
+    spacings_mm: tuple[Spacing, ...]  # of their pixels to 0.01 mm, each once; 1 where not stated
+    hu_range: tuple[float, float] | None  # lowest and highest value; None without images
+    cortex_mm2: float | None  # mean area of the masks; None without masks
 
 
 @dataclass(frozen=True)
 class FolderReport:
-    """What a challenge folder holds.
-
-    Attributes:
-        batches: a report each.
-        faults: what must be mended before training, one sentence each.
-        warnings: what a person should look at, one sentence each.
-    """
+    """What a challenge folder holds; one sentence for each fault and warning."""
 
     batches: tuple[BatchReport, ...]
-    faults: tuple[str, ...]
-    warnings: tuple[str, ...]
+    faults: tuple[str, ...]  # what must be mended before training
+    warnings: tuple[str, ...]  # what a person should look at
 
 
 def check_folder(folder: Path) -> FolderReport:
@@ -89,7 +71,9 @@ def check_folder(folder: Path) -> FolderReport:
 
 def _read_cases(folder: Path, faults: list[str]) -> list[Case]:
     """Return the cases of a batch that can be read; what is wrong with it is appended to `faults`."""
-    images = _taken(scan_images(folder / "images"), faults)
+    listing = scan_images(folder / "images")
+    faults += listing.faults
+    images = listing.files
     masks, truth = (_partners(folder, kind, images, faults) for kind in ("masks", "truth"))
     _noted(faults, stated_hu_offset, folder)
     cases = []
@@ -109,13 +93,9 @@ def _partners(folder: Path, kind: str, images: dict[str, Path], faults: list[str
     """Return the masks or the truth of a batch by id; where the folder is there, every image must have one."""
     if not is_folder(folder / kind):
         return {}
-    files = _taken(scan_masks(folder / kind), faults)
-    faults += pairing_faults(images, files, names=("image", kind.removesuffix("s")))
-    return files
-
-
-def _taken(listing: Listing, faults: list[str]) -> dict[str, Path]:
+    listing = scan_masks(folder / kind)
     faults += listing.faults
+    faults += pairing_faults(images, listing.files, names=("image", kind.removesuffix("s")))
     return listing.files
 
 

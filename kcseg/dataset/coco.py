@@ -47,13 +47,7 @@ class Picture:
 
 
 class CocoPersons:
-    """The images of one COCO split that show persons.
-
-    Attributes:
-        pictures: sorted by file name.
-        skipped: how many images, persons and outlines were passed over, by reason; a picture that turns out to be
-            broken only when it is decoded is added then.
-    """
+    """The images of one COCO split that show persons."""
 
     def __init__(self, folder: Path, split: str):
         """Read `annotations/instances_<split>2017.json`; images lie in `<split>2017/` or `images/<split>2017/`.
@@ -62,20 +56,20 @@ class CocoPersons:
             InputError: annotations or images are not there, or no usable image shows a person.
         """
         folder = Path(folder)
-        annotations = folder / "annotations" / f"instances_{split}2017.json"
-        if not is_file(annotations):
-            raise InputError(f"there is no {annotations}; expected COCO's layout, see data/README.md")
+        self.annotations = folder / "annotations" / f"instances_{split}2017.json"
+        if not is_file(self.annotations):
+            raise InputError(f"there is no {self.annotations}; expected COCO's layout, see data/README.md")
+        # how many images, persons and outlines were passed over, by reason; what cannot be decoded is added then
         self.skipped: Counter[str] = Counter()
-        self.pictures = tuple(self._pictures(annotations, _images_folder(folder, split)))
+        self.pictures = tuple(self._pictures(_images_folder(folder, split)))  # sorted by file name
         if not self.pictures:
             reasons = ", ".join(f"{count} {reason}" for reason, count in self.skipped.items())
             raise InputError(
-                f"no usable image with a person in {annotations}{': ' if reasons else ''}{reasons}"
+                f"no usable image with a person in {self.annotations}{': ' if reasons else ''}{reasons}"
             )
         self._broken: set[int] = set()
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
         return len(self.pictures)
 
     def crop(
@@ -106,8 +100,8 @@ class CocoPersons:
             f"none of the {len(self.pictures)} images around {self.pictures[0].path} can be decoded"
         )
 
-    def _pictures(self, annotations: Path, images: Path) -> Iterator[Picture]:
-        content = read_json(annotations, maximum_bytes=_MAXIMUM_BYTES)
+    def _pictures(self, images: Path) -> Iterator[Picture]:
+        content = read_json(self.annotations, maximum_bytes=_MAXIMUM_BYTES)
         try:
             persons = {entry["id"] for entry in content["categories"] if entry["name"] == "person"}
             by_image: dict[Any, list[Any]] = defaultdict(list)
@@ -121,10 +115,10 @@ class CocoPersons:
             ]
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{annotations} is not COCO's instances format ({reprlib.repr(error)} is amiss)"
+                f"{self.annotations} is not COCO's instances format ({reprlib.repr(error)} is amiss)"
             ) from error
         if not persons:
-            raise InputError(f"{annotations} has no category 'person'; use COCO's instances file")
+            raise InputError(f"{self.annotations} has no category 'person'; use COCO's instances file")
         present = {entry.name for entry in os.scandir(images) if entry.is_file()}
         for name, found, width, height in shown:
             if not found:

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 import numpy as np
 import tensorflow as tf
 
-from kcseg.config import Config
+from kcseg.config import Config, PretrainingConfig
 from kcseg.dataset.augment import Augmenter
 from kcseg.dataset.batch import Batch
 from kcseg.dataset.coco import UNKNOWN, CocoPersons
@@ -17,9 +17,6 @@ class Steps(ABC):
 
     The images come in a new random order each time all have been seen. No batch is smaller than `batch_size`: it
     may begin with the last images of one order and end with the first of the next.
-
-    Attributes:
-        per_epoch: steps of an epoch; if not given, those in which every image is seen once, rounded up.
     """
 
     def __init__(
@@ -30,16 +27,18 @@ class Steps(ABC):
         self._batch_size = config.training.batch_size
         self._augmenter = Augmenter(config.augmentation)
         self._seed = seed
+        # steps of an epoch; if not given, those in which every image is seen once, rounded up
         self.per_epoch = per_epoch or -(-count // self._batch_size)
 
     def __call__(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Return images and references of a step, float32 (batch_size, height, width, 1) each, images in [0, 1]."""
-        position = int(step) * self._batch_size + np.arange(self._batch_size)
+        position = step * self._batch_size + np.arange(self._batch_size)
         chosen = [
             int(self._order(int(round))[place])
             for round, place in zip(*divmod(position, self._count), strict=True)
         ]
-        images, labels = self._augmenter(*self._take(chosen, int(step)), seed=_seed(self._seed, 1, int(step)))
+        seed = int(np.random.SeedSequence([self._seed, 1, step]).generate_state(1)[0])
+        images, labels = self._augmenter(*self._take(chosen, step), seed=seed)
         return images[..., np.newaxis], _as_reference(labels)
 
     @abstractmethod
@@ -81,21 +80,22 @@ class PersonSteps(Steps):
         super().__init__(len(persons), size, config, seed, self._pretraining.steps_per_epoch)
 
     def _take(self, chosen: list[int], step: int) -> tuple[np.ndarray, np.ndarray]:
-        random = np.random.default_rng([self._seed, 2, step])
-        crops = [self._persons.crop(index, self._pretraining, random) for index in chosen]
-        images, labels = zip(*crops, strict=True)
-        return np.stack(images), np.stack(labels)
+        return _crops(self._persons, self._pretraining, chosen, np.random.default_rng([self._seed, 2, step]))
 
 
 def person_validation(persons: CocoPersons, config: Config) -> tf.data.Dataset:
     """Return a fixed choice of crops, as `PersonSteps` delivers them but unchanged."""
     count = min(config.pretraining.validation_crops, 4 * len(persons))
     random = np.random.default_rng([config.seed, 3])
-    crops = [
-        persons.crop(index % len(persons), config.pretraining, random) for index in random.permutation(count)
-    ]
-    images, labels = (np.stack(part) for part in zip(*crops, strict=True))
-    return _validation(images, labels, config)
+    chosen = random.permutation(count) % len(persons)
+    return _validation(*_crops(persons, config.pretraining, chosen.tolist(), random), config)
+
+
+def _crops(
+    persons: CocoPersons, config: PretrainingConfig, chosen: list[int], random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = zip(*(persons.crop(index, config, random) for index in chosen), strict=True)
+    return np.stack(images), np.stack(labels)
 
 
 def validation_dataset(batch: Batch, config: Config) -> tf.data.Dataset:
@@ -119,8 +119,3 @@ def _validation(images: np.ndarray, labels: np.ndarray, config: Config) -> tf.da
 def _as_reference(labels: np.ndarray) -> np.ndarray:
     """Return labels as float32 with a channel; unknown pixels become negative, as `losses.where_known` expects."""
     return np.where(labels == UNKNOWN, -1.0, labels)[..., np.newaxis].astype(np.float32)
-
-
-def _seed(*parts: int) -> int:
-    """Mix numbers into one 32-bit seed."""
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])

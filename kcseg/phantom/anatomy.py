@@ -5,51 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from kcseg.phantom.fields import Waves
-from kcseg.phantom.shapes import inside_ellipsoid, rounded_minimum
-
-Point = tuple[np.ndarray, np.ndarray, np.ndarray]
-_CHUNK = 1024  # points whose distances from all pyramids stay in the processor's cache
-
-
-@dataclass(frozen=True, eq=False)
-class Planes:
-    """Sampling points of parallel coronal planes, in mm from the kidney's centre.
-
-    Rows run to the feet, columns to the midline, depths to the front: every kidney is grown as one on the
-    patient's right and mirrored afterwards.
-    """
-
-    rows_mm: np.ndarray
-    columns_mm: np.ndarray
-    depths_mm: np.ndarray
-
-    @property
-    def point(self) -> Point:
-        """Row, column and depth of each point, to be broadcast to (depths, rows, columns)."""
-        return self.rows_mm[:, None], self.columns_mm, self.depths_mm[:, None, None]
-
-    def __getitem__(self, window: tuple[slice, slice, slice]) -> "Planes":
-        depths, rows, columns = window
-        return Planes(self.rows_mm[rows], self.columns_mm[columns], self.depths_mm[depths])
+from kcseg.phantom.shapes import Planes, Point, inside_ellipsoid, rounded_minimum
 
 
 @dataclass(frozen=True, eq=False)
 class Tissues:
-    """What lies at those points of planes that are in the kidney or next to it.
+    """What lies at those points of planes that are in the kidney or next to it; depths are float64 (points,) in mm."""
 
-    Attributes:
-        shape: (depths, rows, columns) of the planes.
-        places: int (points,), where in the flattened planes the points lie.
-        solid: float64 (points,), mm inside the capsule, which spans the sinus.
-        sinus: float64 (points,), mm inside fat, vessels and calyces, out through the hilum.
-        medulla: float64 (points,), mm inside the pyramids.
-    """
-
-    shape: tuple[int, int, int]
-    places: np.ndarray
-    solid: np.ndarray
-    sinus: np.ndarray
-    medulla: np.ndarray
+    shape: tuple[int, int, int]  # of the planes: depths, rows, columns
+    places: np.ndarray  # int (points,), where in the flattened planes the points lie
+    solid: np.ndarray  # inside the capsule, which spans the sinus
+    sinus: np.ndarray  # inside fat, vessels and calyces, out through the hilum
+    medulla: np.ndarray  # inside the pyramids
 
     @property
     def cortex(self) -> np.ndarray:
@@ -65,44 +32,27 @@ class Tissues:
 
 @dataclass(frozen=True, eq=False)
 class Kidney:
-    """A kidney in its own frame: to its lower pole, to its convex side, to its front.
+    """A kidney in its own frame: to its lower pole, to its convex side, to its front."""
 
-    Attributes:
-        half_axes_mm: (3,).
-        axes: (3, 3), the frame's unit vectors as rows of (row, column, depth).
-        bend: how far the poles turn to the midline, as a fraction of the half width.
-        taper: how much wider the lower pole is than the upper one.
-        cortex_mm, cortex_variation_mm: thickness of the rim.
-        column_mm, column_variation_mm: half width of the columns; where negative, pyramids fuse.
-        sinus_centre_mm, sinus_half_axes_mm: (3,) each.
-        hilum_half_axes_mm: (2,), along the kidney and to its front.
-        bases_mm, tips_mm: (pyramids, 3), where each pyramid's axis starts and ends.
-        spreads: (pyramids,), half width gained per mm from tip to base.
-        tip_radius_mm: roundness of the papillae.
-        lobulation_mm: depth of the grooves between lobes.
-        scars_mm: (scars, 3) on the capsule; scar_depths_mm: (scars,).
-        waves: irregularity of capsule, cortex, columns and sinus, in that order.
-    """
-
-    half_axes_mm: np.ndarray
-    axes: np.ndarray
-    bend: float
-    taper: float
-    cortex_mm: float
+    half_axes_mm: np.ndarray  # (3,)
+    axes: np.ndarray  # (3, 3), the frame's unit vectors as rows of (row, column, depth)
+    bend: float  # how far the poles turn to the midline, as a fraction of the half width
+    taper: float  # how much wider the lower pole is than the upper one
+    cortex_mm: float  # thickness of the rim
     cortex_variation_mm: float
-    column_mm: float
+    column_mm: float  # half width of the columns; where negative, pyramids fuse
     column_variation_mm: float
-    sinus_centre_mm: np.ndarray
-    sinus_half_axes_mm: np.ndarray
-    hilum_half_axes_mm: np.ndarray
-    bases_mm: np.ndarray
-    tips_mm: np.ndarray
-    spreads: np.ndarray
-    tip_radius_mm: float
-    lobulation_mm: float
-    scars_mm: np.ndarray
-    scar_depths_mm: np.ndarray
-    waves: tuple[Waves, Waves, Waves, Waves]
+    sinus_centre_mm: np.ndarray  # (3,)
+    sinus_half_axes_mm: np.ndarray  # (3,)
+    hilum_half_axes_mm: np.ndarray  # (2,), along the kidney and to its front
+    bases_mm: np.ndarray  # (pyramids, 3), where each pyramid's axis starts
+    tips_mm: np.ndarray  # (pyramids, 3), where it ends
+    spreads: np.ndarray  # (pyramids,), half width gained per mm from tip to base
+    tip_radius_mm: float  # roundness of the papillae
+    lobulation_mm: float  # depth of the grooves between lobes
+    scars_mm: np.ndarray  # (scars, 3), on the capsule
+    scar_depths_mm: np.ndarray  # (scars,)
+    waves: tuple[Waves, ...]  # irregularity of capsule, cortex, columns and sinus
 
     def to_body(self, points_mm: np.ndarray) -> np.ndarray:
         """Return points (..., 3) of the kidney's straightened frame as (row, column, depth) in mm."""
@@ -126,7 +76,7 @@ class Kidney:
         point = height, across, depth
         cone, between = self._pyramids(point)
         solid = solid.take(places) + self._lobes(between)
-        cortex, columns, edge = (self._waves(waves, planes).take(places) for waves in self.waves[1:])
+        cortex, columns, edge = (waves.on_planes(planes).take(places) for waves in self.waves[1:])
         hilum, sinus = self._sinus(point)
         rim = np.maximum(self.cortex_mm + self.cortex_variation_mm * cortex, 2.5)
         column = self.column_mm + self.column_variation_mm * columns
@@ -148,7 +98,7 @@ class Kidney:
 
     def _plain_depth(self, point: Point, planes: Planes) -> np.ndarray:
         """Return the depth below the capsule, but for the lobes."""
-        depth = self._superellipsoid(point) + 0.6 * self._waves(self.waves[0], planes)
+        depth = self._superellipsoid(point) + 0.6 * self.waves[0].on_planes(planes)
         for scar, scar_depth in zip(self.scars_mm, self.scar_depths_mm, strict=True):
             square = sum((x - c) ** 2 for x, c in zip(point, scar, strict=True))
             depth -= scar_depth * np.exp(-square / (2 * 6.0**2))
@@ -186,27 +136,11 @@ class Kidney:
         """
         axes = self.bases_mm - self.tips_mm
         axes /= np.sqrt((axes**2).sum(axis=1, keepdims=True))
-        # one matrix product gives the way along each axis and the square of the distance from each tip
-        along = np.column_stack([axes, -(axes * self.tips_mm).sum(axis=1), np.zeros(len(axes))])
-        square = np.column_stack([-2 * self.tips_mm, (self.tips_mm**2).sum(axis=1), np.ones(len(axes))])
-        to_cones = np.concatenate([along, square])
-        row, column, depth = (x.ravel() for x in point)
-        points = np.stack([row, column, depth, np.ones_like(row), row**2 + column**2 + depth**2])
-        nearest, second = np.empty((2, row.size))
-        for start in range(0, row.size, _CHUNK):
-            part = slice(start, start + _CHUNK)
-            products = to_cones @ points[:, part]
-            inside, radial = products[: len(axes)], products[len(axes) :]
-            np.maximum(inside, 0, out=inside)
-            radial -= inside**2
-            inside *= self.spreads[:, None]
-            inside -= np.sqrt(np.maximum(radial, 0, out=radial), out=radial)
-            inside.max(axis=0, out=nearest[part])
-            np.putmask(inside, inside == nearest[part], -np.inf)
-            inside.max(axis=0, out=second[part])
+        points = np.stack([x.ravel() for x in point])
+        along = np.maximum(axes @ points - (axes * self.tips_mm).sum(axis=1)[:, None], 0)
+        # from the tip; this way without an array of all differences
+        square = (points**2).sum(axis=0) - 2 * self.tips_mm @ points + (self.tips_mm**2).sum(axis=1)[:, None]
+        inside = along * self.spreads[:, None] - np.sqrt(np.maximum(square - along**2, 0))
+        second, nearest = np.partition(inside, -2, axis=0)[-2:]
         shape = point[0].shape
         return self.tip_radius_mm + nearest.reshape(shape), (nearest - second).reshape(shape)
-
-    @staticmethod
-    def _waves(waves: Waves, planes: Planes) -> np.ndarray:
-        return waves.on_planes(planes.rows_mm, planes.columns_mm, planes.depths_mm)

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 from skimage.measure import label
 
-from kcseg.phantom.anatomy import Kidney, Planes
+from kcseg.phantom.anatomy import Kidney
 from kcseg.phantom.contrast import contrast_at, draw_phase
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.growth import grow_kidney
 from kcseg.phantom.lesions import draw_lesions
 from kcseg.phantom.scanner import draw_scanner, scan
 from kcseg.phantom.section import Organ, render
+from kcseg.phantom.shapes import Planes
 from kcseg.phantom.surroundings import paint_surroundings
 from kcseg.phantom.vessels import grow_tubes
 
@@ -26,23 +27,15 @@ _SMALLEST_PART_PX = 12
 class Case:
     """A simulated crop with what is known of it.
 
-    Arrays are (192, 192) at 1 mm, row 0 = head, column 0 = patient's right.
-
-    Attributes:
-        hu: int16, the image in HU.
-        truth: bool, the exact cortex on the middle plane: rim and columns, without pyramids, sinus, vessels and cysts.
-        medulla: bool, the pyramids.
-        vessels: bool, the vessels within the capsule, which an annotator may or may not include.
-        kidney: bool, all within the capsule.
-        facts: anatomy and examination in JSON-ready values.
+    Arrays are (192, 192) at 1 mm, row 0 = head, column 0 = patient's right; masks are bool, on the slab's middle plane.
     """
 
-    hu: np.ndarray
-    truth: np.ndarray
-    medulla: np.ndarray
-    vessels: np.ndarray
-    kidney: np.ndarray
-    facts: dict[str, Any]
+    hu: np.ndarray  # int16, the image in HU
+    truth: np.ndarray  # the exact cortex: rim and columns, without pyramids, sinus, vessels and cysts
+    medulla: np.ndarray  # the pyramids
+    vessels: np.ndarray  # those within the capsule, which an annotator may or may not include
+    kidney: np.ndarray  # all within the capsule
+    facts: dict[str, Any]  # anatomy and examination in JSON-ready values
 
 
 def draw_case(random: np.random.Generator) -> Case:
@@ -65,7 +58,7 @@ def draw_case(random: np.random.Generator) -> Case:
     grid = Planes(rows_mm, columns_mm, np.array([_depth(kidney, off_centre, random)]))
     solid = kidney.depth(grid)[0]
     surroundings = paint_surroundings(solid, right=right, contrast=organ.contrast, random=random)
-    section = render(organ, grid, solid, scanner.slab_mm, surroundings)
+    tissue, masks = render(organ, grid, solid, scanner.slab_mm, surroundings)
     facts = {
         "side": "right" if right else "left",
         "phase": round(phase, 3),
@@ -80,12 +73,11 @@ def draw_case(random: np.random.Generator) -> Case:
         "slice_mm": round(scanner.slice_mm, 1),
         "noise_hu": round(scanner.noise_hu, 1),
     }
-    image, truth = scan(section.hu, scanner, random), _without_specks(section.cortex)
-    pictures = [image, truth, section.medulla, section.vessels, section.kidney]
+    image = scan(tissue, scanner, random)
     if not right:
-        pictures = [np.ascontiguousarray(picture[:, ::-1]) for picture in pictures]
-    image, truth, medulla, vessels, within = pictures
-    return Case(image, truth, medulla, vessels, within, facts)
+        image, masks = (np.ascontiguousarray(pixels[..., ::-1]) for pixels in (image, masks))
+    cortex, medulla, vessels, within = masks
+    return Case(image, _without_specks(cortex), medulla, vessels, within, facts)
 
 
 def _depth(kidney: Kidney, off_centre: bool, random: np.random.Generator) -> float:

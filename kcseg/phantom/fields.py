@@ -1,12 +1,13 @@
 """Smooth random fields: what makes outlines wander and tissues uneven."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy.interpolate import BSpline
 
-from kcseg.phantom.shapes import random_directions
+from kcseg.phantom.shapes import Planes, random_directions
 
 Window = tuple[slice, slice]
 WHOLE: Window = (slice(None), slice(None))
@@ -26,14 +27,7 @@ def smooth_field(
     return down @ (knots / _SPLINE_DEVIATION) @ across.T
 
 
-def smooth_curve(random: np.random.Generator, size: int, scale_px: float) -> np.ndarray:
-    """Return float64 (size, 1): a `smooth_field` that changes from row to row."""
-    return smooth_field(random, (size, 1), scale_px)
-
-
-def window_around(
-    points: Sequence[Sequence[float]] | Sequence[np.ndarray] | np.ndarray, reach_px: float
-) -> Window:
+def window_around(points: ArrayLike, reach_px: float) -> Window:
     """Return the rows and columns of all pixels within `reach_px` of points (row, column)."""
     first, last = np.min(points, axis=0) - reach_px, np.max(points, axis=0) + reach_px
     sides = np.maximum(np.stack([np.floor(first), np.ceil(last) + 1], axis=1), 0)
@@ -43,15 +37,10 @@ def window_around(
 
 @dataclass(frozen=True, eq=False)
 class Waves:
-    """A smooth random field in space, so that neighbouring planes of a slab agree.
+    """A smooth random field in space, so that neighbouring planes of a slab agree."""
 
-    Attributes:
-        vectors: float64 (waves, 3), radians per mm along row, column and depth.
-        phases: float64 (waves,).
-    """
-
-    vectors: np.ndarray
-    phases: np.ndarray
+    vectors: np.ndarray  # float64 (waves, 3), radians per mm along row, column and depth
+    phases: np.ndarray  # float64 (waves,)
 
     @classmethod
     def draw(cls, random: np.random.Generator, length_mm: float, count: int = 12) -> "Waves":
@@ -60,12 +49,12 @@ class Waves:
         lengths = length_mm * random.uniform(0.5, 1.5, (count, 1))
         return cls(2 * np.pi * directions / lengths, random.uniform(0, 2 * np.pi, count))
 
-    def on_planes(self, rows_mm: np.ndarray, columns_mm: np.ndarray, depths_mm: np.ndarray) -> np.ndarray:
+    def on_planes(self, planes: Planes) -> np.ndarray:
         """Return float64 (depths, rows, columns) of deviation 1."""
         # cos(a + b) = cos a cos b - sin a sin b turns the sum of waves into a matrix product
-        down = np.multiply.outer(rows_mm, self.vectors[:, 0]) + self.phases
-        down = down + np.multiply.outer(depths_mm, self.vectors[:, 2])[:, None]
-        across = np.multiply.outer(self.vectors[:, 1], columns_mm)
+        down = np.multiply.outer(planes.rows_mm, self.vectors[:, 0]) + self.phases
+        down = down + np.multiply.outer(planes.depths_mm, self.vectors[:, 2])[:, None]
+        across = np.multiply.outer(self.vectors[:, 1], planes.columns_mm)
         down = np.concatenate([np.cos(down), -np.sin(down)], axis=-1) * np.sqrt(2 / len(self.phases))
         return down @ np.concatenate([np.cos(across), np.sin(across)])
 
@@ -73,10 +62,5 @@ class Waves:
 @lru_cache(maxsize=64)
 def _splines(size: int, scale_px: float) -> np.ndarray:
     """Return (size, knots): how much each knot of a uniform cubic B-spline, `scale_px` apart, counts at each pixel."""
-    first, t = np.divmod(np.arange(size) / scale_px, 1)
-    weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    splines = np.zeros((size, int(size / scale_px) + 5))
-    for step, weight in enumerate(weights):
-        splines[np.arange(size), first.astype(np.intp) + step] = weight / 6
-    splines.flags.writeable = False
-    return splines
+    knots = scale_px * np.arange(-3.0, int(size / scale_px) + 6)
+    return BSpline.design_matrix(np.arange(size, dtype=np.float64), knots, 3).toarray()

@@ -1,6 +1,7 @@
 """Draws kidneys: sizes, tilt, sinus, pyramids and scars within the ranges of adults."""
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from kcseg.phantom.anatomy import Kidney
 from kcseg.phantom.fields import Waves
@@ -34,35 +35,16 @@ def grow_kidney(random: np.random.Generator) -> Kidney:
         lobulation_mm=random.choice([0.5, 2.0], p=[0.65, 0.35]) * random.uniform(0.4, 1.2),
         scars_mm=scars,
         scar_depths_mm=random.uniform(2, 7, len(scars)),
-        waves=(
-            Waves.draw(random, 35),
-            Waves.draw(random, 25),
-            Waves.draw(random, 25),
-            Waves.draw(random, 11),
-        ),
+        waves=tuple(Waves.draw(random, length_mm) for length_mm in (35, 25, 25, 11)),
     )
 
 
 def _orientation(random: np.random.Generator) -> np.ndarray:
     """Return the frame: upper pole to the midline and to the back, hilum turned to the front."""
-    tilt, turn, pitch = np.deg2rad(random.normal([14, 18, 8], [8, 14, 7]))
-    frame = np.array(
-        [
-            [np.cos(tilt), -np.sin(tilt), 0.0],
-            [-np.sin(tilt), -np.cos(tilt), 0.0],
-            [0.0, 0.0, 1.0],
-        ]
-    )
-    turned = _rotation(1, 2, -turn) @ frame
-    return _rotation(0, 2, pitch) @ turned
-
-
-def _rotation(first: int, second: int, angle: float) -> np.ndarray:
-    """Return the (3, 3) rotation of axis `first` towards axis `second`."""
-    matrix = np.eye(3)
-    matrix[first, first] = matrix[second, second] = np.cos(angle)
-    matrix[first, second], matrix[second, first] = np.sin(angle), -np.sin(angle)
-    return matrix
+    tilt, turn, pitch = random.normal([14, 18, 8], [8, 14, 7])
+    # mirrored, because the second axis points away from the midline
+    turned = Rotation.from_euler("YXZ", [pitch, turn, -tilt], degrees=True).as_matrix()
+    return turned * np.array([1.0, -1.0, 1.0])
 
 
 def _sinus(random: np.random.Generator, half_axes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,24 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kcseg.phantom.anatomy import Kidney, Planes
+from kcseg.phantom.anatomy import Kidney
+from kcseg.phantom.shapes import Planes
 
 
 @dataclass(frozen=True, eq=False)
 class Lesion:
-    """A ball that replaces the tissue it lies in.
+    """A ball that replaces the tissue it lies in."""
 
-    Attributes:
-        name: "cyst" or "stone".
-        centre_mm: (3,) as (row, column, depth) from the kidney's centre.
-        radius_mm: of the ball.
-        hu: of its content.
-    """
-
-    name: str
-    centre_mm: np.ndarray
+    name: str  # "cyst" or "stone"
+    centre_mm: np.ndarray  # (3,) as (row, column, depth) from the kidney's centre
     radius_mm: float
-    hu: float
+    hu: float  # of its content
 
     def cut(self, planes: Planes) -> np.ndarray:
         """Return the depth inside the ball at each point of planes, in mm."""

@@ -15,7 +15,8 @@ def paint_liver(canvas: Canvas, solid_mm: np.ndarray) -> None:
     """
     random, contrast = canvas.random, canvas.contrast
     direction = np.deg2rad(random.uniform(15, 75))
-    inside = _beyond(canvas, solid_mm, direction) + random.uniform(-12, 8)
+    above = -canvas.rows * np.cos(direction) - canvas.columns * np.sin(direction)
+    inside = above - above[solid_mm > 0].max() + random.uniform(-12, 8)
     along = canvas.rows * np.sin(direction) - canvas.columns * np.cos(direction)
     along = (along - along[solid_mm > 0].mean()) / 100
     inside = inside - random.uniform(-15, 20) * along**2 + 2 * canvas.field(40)
@@ -140,9 +141,3 @@ def paint_small_vessels(canvas: Canvas) -> None:
         part = canvas.around(points, radius + 1)
         lines = [part.line(start, end, radius) for start, end in pairwise(points)]
         part.paint(np.maximum.reduce(lines), hu, 1.5, share)
-
-
-def _beyond(canvas: Canvas, solid_mm: np.ndarray, direction: float) -> np.ndarray:
-    """Return mm beyond the kidney upwards and, by `direction` in radians, laterally."""
-    distance = -canvas.rows * np.cos(direction) - canvas.columns * np.sin(direction)
-    return distance - distance[solid_mm > 0].max()

@@ -10,8 +10,7 @@ import PIL.Image
 import PIL.ImageDraw
 import skimage.measure
 
-from kcseg.errors import InputError
-from kcseg.files import holds_others, locked, read_json, remove_leftovers, write, write_json
+from kcseg.files import locked, remove_leftovers, require_own, write, write_json
 from kcseg.phantom.fields import smooth_field
 from kcseg.progress import Tell, counted, silent
 
@@ -21,26 +20,12 @@ _COMPLETE = "simulation.json"
 _LEAST_PX = 120  # of a figure that is seen; less is no person to anybody
 
 
-def simulate_persons(
-    folder: Path,
-    *,
-    train: int,
-    val: int,
-    seed: int = 2018,
-    tell: Tell = silent,
-) -> None:
+def simulate_persons(folder: Path, *, train: int, val: int, seed: int = 2018, tell: Tell = silent) -> None:
     """Write JPEG images (240 x 320) and `annotations/instances_{train,val}2017.json` as COCO has them.
 
     Not people, and far from COCO's variety (our choice throughout): figures of head, trunk and limbs in all poses,
     clothed in textures, before and behind boxes, discs and bars of the same textures. What separates them from the
     clutter is how parts are joined. A complete stand-in of the same numbers is left as it is.
-
-    Args:
-        folder: to write to, new or empty.
-        train: images of the training split.
-        val: images of the validation split.
-        seed: of all that is drawn.
-        tell: told of every image.
 
     Raises:
         InputError: the folder holds something else.
@@ -49,10 +34,6 @@ def simulate_persons(
     facts = {"persons": counts, "seed": seed}
     if _is_complete(folder, facts):
         return
-    if holds_others(folder, "annotations", "train2017", "val2017"):
-        raise InputError(
-            f"{folder} holds other files; choose a new or empty folder for the simulated persons"
-        )
     with locked(folder, wait=True):
         if _is_complete(folder, facts):  # by whoever was waited for
             return
@@ -60,21 +41,33 @@ def simulate_persons(
             remove_leftovers(folder / name)
         one_more = counted(tell, "simulating persons", sum(counts.values()))
         for place, (split, count) in enumerate(counts.items()):
-            images = folder / f"{split}2017"
-            entries = []
-            for number in range(1, count + 1):
-                picture, masks = draw_scene(np.random.default_rng([seed, place, number]))
-                name = f"{number:012}.jpg"
-                jpeg = PIL.Image.fromarray(picture)
-                write(images / name, partial(jpeg.save, format="JPEG", quality=85))
-                entries.append((name, masks))
-                one_more()
-            write_json(folder / "annotations" / f"instances_{split}2017.json", _instances(entries))
+            _write_split(folder, split, count, (seed, place), one_more)
         write_json(folder / _COMPLETE, facts)
 
 
 def _is_complete(folder: Path, facts: dict[str, Any]) -> bool:
-    return (folder / _COMPLETE).exists() and read_json(folder / _COMPLETE) == facts
+    """Whether this very stand-in is complete in the folder; that it holds anything else is an error."""
+    path = folder / _COMPLETE
+    require_own(path, facts, "simulation of persons", "annotations", "train2017", "val2017", path.name)
+    return path.exists()
+
+
+def _write_split(
+    folder: Path, split: str, count: int, seeds: tuple[int, int], one_more: Callable[[], None]
+) -> None:
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number in range(1, count + 1):
+        picture, masks = draw_scene(np.random.default_rng([*seeds, number]))
+        name = f"{number:012}.jpg"
+        jpeg = PIL.Image.fromarray(picture)
+        write(folder / f"{split}2017" / name, partial(jpeg.save, format="JPEG", quality=85))
+        images.append({"id": number, "file_name": name, "height": _HEIGHT, "width": _WIDTH})
+        for mask in masks:
+            annotations.append(_annotation(mask, len(annotations) + 1, number))
+        one_more()
+    content = {"images": images, "annotations": annotations, "categories": [_PERSON]}
+    write_json(folder / "annotations" / f"instances_{split}2017.json", content)
 
 
 def draw_scene(random: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -181,28 +174,14 @@ def _drawn(draw: Callable[[PIL.ImageDraw.ImageDraw], None]) -> np.ndarray:
     return np.asarray(canvas)
 
 
-def _instances(entries: list[tuple[str, list[np.ndarray]]]) -> dict[str, Any]:
-    annotations = [
-        _annotation(mask, image) for image, (_, masks) in enumerate(entries, start=1) for mask in masks
-    ]
-    return {
-        "images": [
-            {"id": number, "file_name": name, "height": _HEIGHT, "width": _WIDTH}
-            for number, (name, _) in enumerate(entries, start=1)
-        ],
-        "annotations": [
-            {"id": number, "iscrowd": 0, **one} for number, one in enumerate(annotations, start=1)
-        ],
-        "categories": [_PERSON],
-    }
-
-
-def _annotation(mask: np.ndarray, image: int) -> dict[str, Any]:
+def _annotation(mask: np.ndarray, number: int, image: int) -> dict[str, Any]:
     rows, columns = np.nonzero(mask)
     left, top = int(columns.min()), int(rows.min())
     # padded, so that outlines close at the border of the picture; half a pixel on, to COCO's corners
     outlines = [outline[:, ::-1] - 0.5 for outline in skimage.measure.find_contours(np.pad(mask, 1), 0.5)]
     return {
+        "id": number,
+        "iscrowd": 0,
         "image_id": image,
         "category_id": _PERSON["id"],
         "segmentation": [outline.round(1).ravel().tolist() for outline in outlines if len(outline) >= 4],

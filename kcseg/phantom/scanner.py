@@ -13,27 +13,16 @@ AIR_HU, HIGHEST_HU = -1024.0, 3071.0
 
 @dataclass(frozen=True)
 class Scanner:
-    """How one examination was taken and reformatted; deviations in pixels of 1 mm are (row, column).
+    """How one examination was taken and reformatted; deviations in pixels of 1 mm are (row, column)."""
 
-    Attributes:
-        slab_mm: thickness of the coronal slab.
-        slice_mm: thickness of the axial slices the crop was reformatted from, which lie along the rows.
-        blur_px: deviation of the point spread.
-        noise_hu: deviation of the noise.
-        grain_px: deviation of the noise's correlation.
-        streak_hu: deviation of the streaks that thick bone leaves along the rows.
-        shading_hu: deviation of the uneven brightness.
-        offset_hu: calibration error.
-    """
-
-    slab_mm: float
-    slice_mm: float
-    blur_px: tuple[float, float]
-    noise_hu: float
-    grain_px: tuple[float, float]
-    streak_hu: float
-    shading_hu: float
-    offset_hu: float
+    slab_mm: float  # thickness of the coronal slab
+    slice_mm: float  # thickness of the axial slices the crop was reformatted from, which lie along the rows
+    blur_px: tuple[float, float]  # deviation of the point spread
+    noise_hu: float  # deviation of the noise
+    grain_px: tuple[float, float]  # deviation of the noise's correlation
+    streak_hu: float  # deviation of the streaks that thick bone leaves along the rows
+    shading_hu: float  # deviation of the uneven brightness
+    offset_hu: float  # calibration error
 
 
 def draw_scanner(random: np.random.Generator) -> Scanner:
@@ -73,13 +62,7 @@ def _grain(
     random: np.random.Generator, shape: tuple[int, ...], deviation_px: tuple[float, float]
 ) -> np.ndarray:
     """Return noise of deviation 1, correlated over `deviation_px`."""
-    # a Gaussian filter that wraps around is a product of Fourier transforms, however wide it is
-    down, across = (
-        np.fft.fft(gaussian_filter1d(np.eye(1, size)[0], deviation, mode="wrap")).real
-        for size, deviation in zip(shape, deviation_px, strict=True)
-    )
-    spectrum = np.fft.rfft2(random.standard_normal(shape)) * np.outer(down, across[: shape[1] // 2 + 1])
-    noise = np.fft.irfft2(spectrum, shape)
+    noise = gaussian_filter(random.standard_normal(shape), deviation_px, mode="wrap")
     return noise / np.sqrt((noise**2).mean())
 
 

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import find_objects
+from skimage.transform import downscale_local_mean
 
-from kcseg.phantom.anatomy import Kidney, Planes, Tissues
+from kcseg.phantom.anatomy import Kidney, Tissues
 from kcseg.phantom.contrast import Contrast
 from kcseg.phantom.fields import Waves, Window
 from kcseg.phantom.lesions import Lesion
-from kcseg.phantom.shapes import share_inside
+from kcseg.phantom.shapes import Planes, share_inside
 from kcseg.phantom.vessels import Tubes
 
 SAMPLES_PER_PX = 2
@@ -19,55 +21,32 @@ _EDGE_MM = 0.6  # over which one tissue passes into another
 
 @dataclass(frozen=True, eq=False)
 class Organ:
-    """A kidney with all that runs through it, as it takes up contrast.
-
-    Attributes:
-        border_mm: width over which cortex passes into pyramid.
-        mottling: unevenness of the parenchyma.
-        haze: share of soft tissue in the sinus fat.
-    """
+    """A kidney with all that runs through it, as it takes up contrast."""
 
     kidney: Kidney
     tubes: Tubes
     lesions: tuple[Lesion, ...]
     contrast: Contrast
-    border_mm: float
-    mottling: Waves
-    haze: float
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """What a slab shows, (height, width) each.
-
-    Attributes:
-        hu: float64, averaged over the slab.
-        cortex, medulla, vessels, kidney: bool, on the middle plane; vessels are those within the capsule.
-    """
-
-    hu: np.ndarray
-    cortex: np.ndarray
-    medulla: np.ndarray
-    vessels: np.ndarray
-    kidney: np.ndarray
+    border_mm: float  # width over which cortex passes into pyramid
+    mottling: Waves  # unevenness of the parenchyma
+    haze: float  # share of soft tissue in the sinus fat
 
 
 def render(
     organ: Organ, grid: Planes, solid_mm: np.ndarray, slab_mm: float, surroundings_hu: np.ndarray
-) -> Section:
-    """Cut a slab around a plane whose points are pixel centres.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut a slab around `grid`, a plane whose points are pixel centres.
 
-    Args:
-        organ: what is cut.
-        grid: the plane.
-        solid_mm: (height, width), the depth below the organ's capsule there.
-        slab_mm: thickness of the slab.
-        surroundings_hu: (height, width), what is seen around the organ.
+    `solid_mm` is the depth below the organ's capsule there, and `surroundings_hu` what is seen around the organ; both
+    are (height, width).
+
+    Returns:
+        What the slab shows, float64 (height, width) HU, and cortex, medulla, vessels within the capsule, and kidney on
+        its middle plane, bool (4, height, width).
     """
-    seen = solid_mm > -8
-    kidney = _span(np.any(seen, axis=1)), _span(np.any(seen, axis=0))
+    (kidney,), (around,) = (find_objects((solid_mm > -reach_mm).astype(int)) for reach_mm in (8, 15))
     # above and below, and as far as the midline, its vessels are seen
-    window = _span(np.any(solid_mm > -15, axis=1)), slice(kidney[1].start, None)
+    window = around[0], slice(kidney[1].start, None)
     count = 3 if slab_mm < 2.5 else 5
     depths_mm = grid.depths_mm + slab_mm * ((np.arange(count) + 0.5) / count - 0.5)
     planes = Planes(_finer(grid.rows_mm[window[0]]), _finer(grid.columns_mm[window[1]]), depths_mm)
@@ -81,42 +60,33 @@ def render(
     hu[window] = _per_pixel(painting.hu.mean(axis=0))
     masks = np.zeros((4, *solid_mm.shape), dtype=bool)
     masks[:, kidney[0], kidney[1]] = painting.masks
-    return Section(hu, *masks)
+    return hu, masks
 
 
 class _Painting:
-    """Planes through an organ: parenchyma, sinus, tubes and lesions, each covering what came before.
-
-    Attributes:
-        hu: float64 (depths, rows, columns).
-        parenchyma, vessels, lesions: share of each point they cover.
-        masks: cortex, medulla, vessels and kidney on the middle plane.
-    """
+    """Planes through an organ: parenchyma, sinus, tubes and lesions, each covering what came before."""
 
     def __init__(self, organ: Organ, planes: Planes, background_hu: np.ndarray, kidney: Window) -> None:
-        self.hu = np.repeat(background_hu[None], len(planes.depths_mm), axis=0)
+        self.hu = np.repeat(background_hu[None], len(planes.depths_mm), axis=0)  # (depths, rows, columns)
+        # which share of each point they cover
         self.parenchyma, self.vessels, self.lesions = (np.zeros(self.hu.shape) for _ in range(3))
-        middle = len(planes.depths_mm) // 2
-        for index in range(len(planes.depths_mm)):
-            part = (slice(index, index + 1), *kidney)
-            tissues = organ.kidney.cut(planes[part])
-            self._paint_parenchyma(organ, tissues, planes[part], part)
-            if index == middle:
-                tissues_of_middle = tissues
+        part = (slice(None), *kidney)
+        tissues = organ.kidney.cut(planes[part])
+        self._paint_parenchyma(organ, tissues, planes[part], part)
         self._paint_tubes(organ, planes)
         for lesion in organ.lesions:
             share = share_inside(lesion.cut(planes), _EDGE_MM)
             self.hu += share * (lesion.hu - self.hu)
             self.lesions = np.maximum(self.lesions, share)
-        self.masks = _masks(tissues_of_middle, self.vessels[middle][kidney], self.lesions[middle][kidney])
+        middle = len(planes.depths_mm) // 2
+        self.masks = _masks(tissues, middle, self.vessels[middle][kidney], self.lesions[middle][kidney])
 
     def _paint_parenchyma(
         self, organ: Organ, tissues: Tissues, planes: Planes, part: tuple[slice, slice, slice]
     ) -> None:
         contrast = organ.contrast
         gap = contrast.cortex - contrast.medulla
-        uneven = organ.mottling.on_planes(planes.rows_mm, planes.columns_mm, planes.depths_mm)
-        uneven = uneven.take(tissues.places)
+        uneven = organ.mottling.on_planes(planes).take(tissues.places)
         deep = np.clip((tissues.solid - organ.kidney.cortex_mm) / 12, 0, 1)
         cortex = contrast.cortex - 0.12 * gap * deep + 0.03 * contrast.cortex * uneven
         medulla = contrast.medulla + 0.35 * gap * np.exp(-np.maximum(tissues.medulla, 0) / 2.5) + 4 * uneven
@@ -143,22 +113,16 @@ class _Painting:
             covered += share * (hu[content] - covered)
 
 
-def _masks(tissues: Tissues, vessels: np.ndarray, lesions: np.ndarray) -> np.ndarray:
+def _masks(tissues: Tissues, plane: int, vessels: np.ndarray, lesions: np.ndarray) -> np.ndarray:
     """Return cortex, medulla, vessels and kidney, bool, from samples of one plane."""
     within, cortex, medulla = (
-        tissues.on_planes(depth > 0)[0] for depth in (tissues.solid, tissues.cortex, tissues.medulla)
+        tissues.on_planes(depth > 0)[plane] for depth in (tissues.solid, tissues.cortex, tissues.medulla)
     )
     free = (vessels < 0.5) & (lesions < 0.5)
     vessels = _per_pixel(within * vessels) >= 0.5
     cortex = (_per_pixel(free & cortex) >= 0.5) & ~vessels
     medulla = (_per_pixel(free & medulla) > 0.5) & ~vessels
     return np.stack([cortex, medulla, vessels, _per_pixel(within) >= 0.5])
-
-
-def _span(held: np.ndarray) -> slice:
-    """Return the places from the first to the last that holds something."""
-    places = np.flatnonzero(held)
-    return slice(places[0], places[-1] + 1)
 
 
 def _finer(axis_mm: np.ndarray) -> np.ndarray:
@@ -169,6 +133,4 @@ def _finer(axis_mm: np.ndarray) -> np.ndarray:
 
 def _per_pixel(samples: np.ndarray) -> np.ndarray:
     """Return the mean over the samples of each pixel."""
-    rows = np.add.reduce([samples[step::SAMPLES_PER_PX] for step in range(SAMPLES_PER_PX)])
-    columns = np.add.reduce([rows[:, step::SAMPLES_PER_PX] for step in range(SAMPLES_PER_PX)])
-    return columns / SAMPLES_PER_PX**2
+    return downscale_local_mean(samples.astype(np.float64), (SAMPLES_PER_PX, SAMPLES_PER_PX))

@@ -1,8 +1,33 @@
-"""Depths inside shapes: in mm, positive within, negative outside."""
+"""Planes of points, and their depths inside shapes: in mm, positive within, negative outside."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+
+Point = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """Sampling points of parallel coronal planes, in mm from the kidney's centre.
+
+    Rows run to the feet, columns to the midline, depths to the front: every kidney is grown as one on the
+    patient's right and mirrored afterwards.
+    """
+
+    rows_mm: np.ndarray
+    columns_mm: np.ndarray
+    depths_mm: np.ndarray
+
+    @property
+    def point(self) -> Point:
+        """Row, column and depth of each point, to be broadcast to (depths, rows, columns)."""
+        return self.rows_mm[:, None], self.columns_mm, self.depths_mm[:, None, None]
+
+    def __getitem__(self, window: tuple[slice, slice, slice]) -> "Planes":
+        depths, rows, columns = window
+        return Planes(self.rows_mm[rows], self.columns_mm[columns], self.depths_mm[depths])
 
 
 def inside_ellipsoid(offset: Sequence[np.ndarray], half_axes: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,48 +33,33 @@ _STARTED, _COMPLETE = "simulation-started.json", "simulation.json"
 _KINDS = ("images", "masks", "truth")
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One case to write: its batch folder, its id, and the numbers its generator is seeded with."""
-
-    folder: Path
-    id: str
-    seeds: tuple[int, int, int]
-
-
 def simulate_challenge(
-    folder: Path | str,
-    config: SimulationConfig,
-    *,
-    tell: Tell = silent,
-    workers: int = 1,
+    folder: Path | str, config: SimulationConfig, *, tell: Tell = silent, workers: int = 1
 ) -> None:
     """Write `<batch>/{images,masks,truth}/<id>.npy` for all batches, and `simulation.json` when all are complete.
 
     Images are int16 HU (192, 192), masks (with the annotator's faults) and truth are bool. A case depends on the seed,
     its batch and its number alone, so that other counts or workers never change it. A simulation that was cut off is
-    made again to the same bytes; a complete one of the same configuration is left as it is.
-
-    Args:
-        folder: the challenge folder.
-        config: number of cases per batch, and the seed.
-        tell: told of every case.
-        workers: processes that share the work.
+    made again to the same bytes; a complete one of the same configuration is left as it is. `workers` processes
+    share the work.
 
     Raises:
         InputError: the folder holds another simulation or other files.
     """
     folder = Path(folder)
     facts = {**asdict(config), "train": list(config.train), "fault_rates": asdict(FaultRates())}
-    if _is_complete(folder, facts):
+    if _is_stated(folder / _COMPLETE, facts):
         return
     with locked(folder, wait=True):  # who shares the folder waits for the first to be done
-        if _is_complete(folder, facts):
+        if _is_stated(folder / _COMPLETE, facts):
             return
-        _require_free(folder, facts)
+        if not _is_stated(folder / _STARTED, facts) and holds_others(folder):
+            raise InputError(
+                f"{folder} is not empty; choose a new or empty folder for the simulated challenge"
+            )
         remove_leftovers(folder)
         write_json(folder / _STARTED, facts)
-        cases = _write_cases(list(_tasks(folder, config)), tell, workers)
+        cases = _write_cases(folder, config, tell, workers)
         write_json(folder / _STARTED, {**facts, "cases": cases})
         rename(folder / _STARTED, folder / _COMPLETE)
 
@@ -90,17 +75,14 @@ def remove_challenge(folder: Path) -> None:
         if path.exists():
             facts = read_facts(path, train=list, test=int, seed=int)
             config = SimulationConfig(tuple(facts["train"]), facts["test"], facts["seed"])
-            cases = [f"{task.folder.name}/{{}}/{task.id}.npy" for task in _tasks(folder, config)]
-            remove_files(folder, (case.format(kind) for case in cases for kind in _KINDS))
+            remove_files(folder, (_file(name, kind) for name in _seeds(config) for kind in _KINDS))
             remove_files(folder, [path.name, ".lock"])
 
 
 def planted_faults(folder: Path, ids: Sequence[str]) -> tuple[tuple[str, ...], ...] | None:
     """Return the faults planted in each reference, names of `FaultRates`; None where nothing was simulated.
 
-    Args:
-        folder: the challenge folder.
-        ids: with the batch before, e.g. train-1/0001.
+    Ids are those of `training_batch`, e.g. train-1/0001.
 
     Raises:
         InputError: `simulation.json` does not tell of an id.
@@ -117,35 +99,46 @@ def planted_faults(folder: Path, ids: Sequence[str]) -> tuple[tuple[str, ...], .
         ) from error
 
 
-def _tasks(folder: Path, config: SimulationConfig) -> Iterator[_Task]:
-    batches = {f"train-{number}": count for number, count in enumerate(config.train, start=1)}
-    for place, (name, count) in enumerate({**batches, "test": config.test}.items()):
-        # the test batch keeps its place, and with it its cases, however many training batches there are
-        place = 1000 if name == "test" else place
-        for number in range(1, count + 1):
-            yield _Task(folder / name, f"{number:04}", (config.seed, place, number))
+def _seeds(config: SimulationConfig) -> dict[str, tuple[int, int, int]]:
+    """Return what the generator of each case is seeded with, by batch and id, e.g. train-1/0001."""
+    batches = [(f"train-{place + 1}", place, count) for place, count in enumerate(config.train)]
+    # the test batch keeps its place, and with it its cases, however many training batches there are
+    batches.append(("test", 1000, config.test))
+    return {
+        f"{batch}/{number:04}": (config.seed, place, number)
+        for batch, place, count in batches
+        for number in range(1, count + 1)
+    }
 
 
-def _write_cases(tasks: list[_Task], tell: Tell, workers: int) -> dict[str, dict[str, Any]]:
+def _file(case: str, kind: str) -> str:
+    batch, name = case.split("/")
+    return f"{batch}/{kind}/{name}.npy"
+
+
+def _write_cases(
+    folder: Path, config: SimulationConfig, tell: Tell, workers: int
+) -> dict[str, dict[str, Any]]:
     """Write all cases and return what is worth knowing about each, by batch and id."""
-    for batch in {task.folder for task in tasks}:
-        for kind in _KINDS:
-            remove_leftovers(batch / kind)
-    cases, one_more = {}, counted(tell, "simulating", len(tasks))
+    seeds = _seeds(config)
+    for place in {(folder / _file(name, kind)).parent for name in seeds for kind in _KINDS}:
+        remove_leftovers(place)
+    cases, one_more = {}, counted(tell, "simulating", len(seeds))
     with _mapper(workers) as run:
-        for task, case in zip(tasks, run(_write_case, tasks), strict=True):
-            cases[f"{task.folder.name}/{task.id}"] = case
+        written = run(partial(_write_case, folder), seeds, seeds.values())
+        for name, case in zip(seeds, written, strict=True):
+            cases[name] = case
             one_more()
     return cases
 
 
-def _write_case(task: _Task) -> dict[str, Any]:
+def _write_case(folder: Path, name: str, seeds: tuple[int, int, int]) -> dict[str, Any]:
     """Draw and write one case, and return what is worth knowing about it."""
-    random = np.random.default_rng(np.random.SeedSequence(task.seeds))
+    random = np.random.default_rng(seeds)
     case = draw_case(random)
     reference, faults = annotate(case.truth, case.vessels, random)
     for kind, array in zip(_KINDS, (case.hu, reference, case.truth), strict=True):
-        write(task.folder / kind / f"{task.id}.npy", partial(np.save, arr=array))
+        write(folder / _file(name, kind), partial(np.save, arr=array))
     return {**case.facts, "faults": list(faults)}
 
 
@@ -157,27 +150,15 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=end_with_parent) as pool:
-        yield lambda function, tasks: pool.map(function, tasks, chunksize=4)
+        yield partial(pool.map, chunksize=4)
 
 
-def _is_complete(folder: Path, facts: dict[str, Any]) -> bool:
-    """Whether this very simulation is there already; another one is an error."""
-    if not (folder / _COMPLETE).exists():
+def _is_stated(path: Path, facts: dict[str, Any]) -> bool:
+    """Whether a file tells of this very simulation; that it tells of another one is an error."""
+    if not path.exists():
         return False
-    if not _states(folder / _COMPLETE, facts):
-        raise InputError(f"{folder} holds another simulation (see its {_COMPLETE}); choose another folder")
+    if not facts.items() <= read_facts(path, train=list, test=int, seed=int).items():
+        raise InputError(
+            f"{path.parent} holds another simulation (see its {path.name}); choose another folder"
+        )
     return True
-
-
-def _states(path: Path, facts: dict[str, Any]) -> bool:
-    found = read_json(path)
-    return isinstance(found, dict) and {name: found.get(name) for name in facts} == facts
-
-
-def _require_free(folder: Path, facts: dict[str, Any]) -> None:
-    started = folder / _STARTED
-    if started.exists():
-        if not _states(started, facts):
-            raise InputError(f"{folder} holds the beginning of another simulation; choose another folder")
-    elif holds_others(folder):
-        raise InputError(f"{folder} is not empty; choose a new or empty folder for the simulated challenge")

@@ -2,30 +2,26 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import chain
 
 import numpy as np
 
-from kcseg.phantom.anatomy import Kidney, Planes
+from kcseg.phantom.anatomy import Kidney
+from kcseg.phantom.shapes import Planes
 
+_Run = tuple[str, np.ndarray, float, float]  # content, both ends in mm (2, 3), and the radius in mm at each
 _PIECES = 4  # of a bent run
 
 
 @dataclass(frozen=True, eq=False)
 class Tubes:
-    """Straight pieces of vessels and collecting system with round ends, in the order in which they cover one another.
+    """Straight pieces of vessels and collecting system with round ends, each covering those before it."""
 
-    Attributes:
-        contents: (pieces,), each "artery", "vein" or "urine".
-        starts_mm, ends_mm: (pieces, 3) as (row, column, depth) from the kidney's centre.
-        radii_mm, end_radii_mm: (pieces,), at the starts and at the ends.
-    """
-
-    contents: np.ndarray
-    starts_mm: np.ndarray
-    ends_mm: np.ndarray
-    radii_mm: np.ndarray
-    end_radii_mm: np.ndarray
+    contents: np.ndarray  # (pieces,), each "artery", "vein" or "urine"
+    starts_mm: np.ndarray  # (pieces, 3) as (row, column, depth) from the kidney's centre
+    ends_mm: np.ndarray  # (pieces, 3)
+    radii_mm: np.ndarray  # (pieces,), at the starts
+    end_radii_mm: np.ndarray  # (pieces,)
 
     def cut(self, planes: Planes) -> Iterator[tuple[str, tuple[slice, slice, slice], np.ndarray]]:
         """Yield for each piece near the planes its content, the window of points near it, and the depth inside it."""
@@ -54,25 +50,14 @@ class Tubes:
         return radius + (end_radius - radius) * along - np.sqrt(np.maximum(distance, 0))
 
 
-class _Run(NamedTuple):
-    """A bent tube from `ends_mm[0]` to `ends_mm[1]`; its bend is random, of deviation 1."""
-
-    content: str
-    ends_mm: np.ndarray
-    radius_mm: float
-    end_radius_mm: float
-    bend: np.ndarray
-
-
 def grow_tubes(kidney: Kidney, random: np.random.Generator) -> Tubes:
     """Draw a kidney's tubes."""
-    runs = [*_collecting_system(kidney, random), *_vessels(kidney, random)]
+    drawn = chain(_collecting_system(kidney, random), _vessels(kidney, random))
+    runs = [(*run, random.standard_normal(3)) for run in drawn]
     contents, ends, radii, end_radii, bends = (np.array(values) for values in zip(*runs, strict=True))
     start, end = ends[:, None, 0], ends[:, None, 1]
-    # bent by about a seventh of its length
-    elbow = (start + end) / 2 + 0.15 * np.sqrt(((end - start) ** 2).sum(axis=-1, keepdims=True)) * bends[
-        :, None
-    ]
+    length = np.sqrt(((end - start) ** 2).sum(axis=-1, keepdims=True))
+    elbow = (start + end) / 2 + 0.15 * length * bends[:, None]
     t = np.linspace(0, 1, _PIECES + 1)
     radii = radii[:, None] + t * (end_radii - radii)[:, None]
     t = t[:, None]
@@ -94,14 +79,14 @@ def _collecting_system(kidney: Kidney, random: np.random.Generator) -> Iterator[
     outlet = centre + np.array([random.normal(0, 3), -width * random.uniform(0.4, 0.9), -0.15 * depth])
     pelvis = fullness * random.uniform(2.5, 6)
     way = kidney.to_body(np.stack([centre, outlet]))
-    yield _Run("urine", way, pelvis, pelvis * 0.8, random.standard_normal(3))
+    yield "urine", way, pelvis, pelvis * 0.8
     bottom = way[1] + np.array([random.uniform(40, 70), random.uniform(5, 20), random.normal(0, 8)])
-    yield _Run("urine", np.stack([way[1], bottom]), pelvis * 0.7, 1.5, random.standard_normal(3))
+    yield "urine", np.stack([way[1], bottom]), pelvis * 0.7, 1.5
     for tip in kidney.tips_mm:
         joint = np.array([(centre[0] + tip[0]) / 2, centre[1], centre[2]])
         calyx = fullness * random.uniform(1.0, 2.4)
         way = kidney.to_body(np.stack([joint, tip]))
-        yield _Run("urine", way, calyx, calyx * 1.4, random.standard_normal(3))
+        yield "urine", way, calyx, calyx * 1.4
 
 
 def _vessels(kidney: Kidney, random: np.random.Generator) -> Iterator[_Run]:
@@ -113,18 +98,16 @@ def _vessels(kidney: Kidney, random: np.random.Generator) -> Iterator[_Run]:
             [random.normal(0, 5), -width * random.uniform(0.5, 0.9), random.normal(0, 0.3) * depth]
         )
         entry = kidney.to_body(hilum)
-        trunk = np.stack([entry + midline, entry])
-        yield _Run(content, trunk, radius, radius * 0.8, random.standard_normal(3))
+        yield content, np.stack([entry + midline, entry]), radius, radius * 0.8
         divisions = _divisions(kidney, hilum, random)
         for division in kidney.to_body(divisions):
-            branch = np.stack([entry, division])
-            yield _Run(content, branch, radius * 0.6, radius * 0.4, random.standard_normal(3))
+            yield content, np.stack([entry, division]), radius * 0.6, radius * 0.4
         for start, end in _column_paths(kidney, random):
             division = divisions[((divisions - start) ** 2).sum(axis=1).argmin()]
             way = kidney.to_body(np.stack([division, start, end]) + random.normal(0, 1.2, (3, 3)))
             segmental = radius * random.uniform(0.2, 0.45)
-            yield _Run(content, way[:2], segmental, segmental * 0.7, random.standard_normal(3))
-            yield _Run(content, way[1:], segmental * 0.6, 0.4, random.standard_normal(3))
+            yield content, way[:2], segmental, segmental * 0.7
+            yield content, way[1:], segmental * 0.6, 0.4
 
 
 def _divisions(kidney: Kidney, hilum: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kcseg.config import Config
-from kcseg.dataset.batch import Batch, read_batch, test_batches, training_batch
+from kcseg.dataset.batch import Batch, find_batches, read_batch, training_batch
 from kcseg.errors import InputError
 from kcseg.files import locked, remove_leftovers
 from kcseg.phantom.simulate import remove_challenge, simulate_challenge
@@ -86,7 +86,7 @@ def run_challenge(
 
 def _read_challenge(data: Path, config: Config) -> Batch:
     """Read the training batches, and the test batches once, so that a bad file shows before hours of training."""
-    for folder in test_batches(data).values():
+    for folder in find_batches(data, "test").values():
         read_batch(folder)
     batch = training_batch(data)
     plan_members(batch.ids, config)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kcseg.dataset.batch import Batch, read_batch, read_truth, test_batches, training_batch, training_truth
+from kcseg.dataset.batch import Batch, find_batches, read_batch, read_truth, training_batch, training_truth
 from kcseg.errors import InputError
 from kcseg.files import is_folder
 from kcseg.phantom.simulate import planted_faults
@@ -42,7 +42,7 @@ def known_training(challenge: Path) -> Known:
 
 def known_test(challenge: Path) -> Known | None:
     """Read the first test batch of a challenge folder with references; None where there is none."""
-    for folder in test_batches(challenge).values():
+    for folder in find_batches(challenge, "test").values():
         batch = read_batch(folder)
         if batch.masks is not None:
             return Known(batch, read_truth(folder, batch.ids))

@@ -8,7 +8,7 @@ import numpy as np
 
 import kcseg
 from kcseg.config import EXPORT, PRESETS
-from kcseg.dataset.batch import test_batches
+from kcseg.dataset.batch import find_batches
 from kcseg.errors import InputError, reason_of
 from kcseg.files import atomic_folder, is_file, is_folder, read_csv, read_facts, write, write_json
 from kcseg.image.listing import list_images
@@ -138,7 +138,7 @@ def _command(run: Run, challenge: Path) -> str:
 
 def _test_images(challenge: Path) -> int:
     """Return the number of images of the test batch that a run is scored on; 0 where there is none."""
-    scored = [folder for folder in test_batches(challenge).values() if is_folder(folder / "masks")]
+    scored = [folder for folder in find_batches(challenge, "test").values() if is_folder(folder / "masks")]
     return len(list_images(scored[0])) if scored else 0
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kcseg.dataset.batch import evenly, test_batches
+from kcseg.dataset.batch import evenly, find_batches
 from kcseg.files import write_csv
 from kcseg.image.listing import list_images
 from kcseg.page.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
@@ -28,7 +28,7 @@ _SCORES = (
 
 def segment_test_batches(run: Run, ensemble: Ensemble, challenge: Path, tell: Tell = silent) -> None:
     """Segment every test batch of the challenge into `predictions/<batch>/` inside the run folder."""
-    for name, folder in test_batches(challenge).items():
+    for name, folder in find_batches(challenge, "test").items():
         predict_files(
             ensemble,
             list_images(folder),

@@ -36,15 +36,8 @@ def fit_network(
     `validation`, or of the training batches where there is none. Source: Adam, rate and batch size are the paper's;
     see `TrainingConfig` for our choices.
 
-    Args:
-        folder: of the network.
-        steps: the training batches.
-        validation: images and references, float32 (batch, height, width, 1), or None.
-        config: network and training.
-        seed: of the random weights and of all that is drawn.
-        start: pre-trained weights by variable path (`load_pretrained`), which replace the random ones.
-        tell: told of every step.
-        stage: the name under which it is told.
+    `validation` holds images and references, float32 (batch, height, width, 1). `seed` is that of the random weights
+    and of all that is drawn; `start`, pre-trained weights by variable path (`load_pretrained`), replaces those weights.
 
     Raises:
         InputError: the loss stopped being a number, or the resume state is damaged.

@@ -76,11 +76,7 @@ def member_stage(number: int) -> str:
 
 
 def refuse_unknown(run: Run, numbers: Sequence[int]) -> None:
-    """Refuse numbers that no member of the run has.
-
-    Raises:
-        InputError: there is one.
-    """
+    """Raise an `InputError` for a number that no member of the run has."""
     known = run.config.member_numbers
     for number in numbers:
         if number not in known:

@@ -31,12 +31,8 @@ class Oracle(keras_tuner.Oracle):
     """Deals the trials of a search; the first `RANDOM_FIRST` are random, the others learn from those before.
 
     A proposal depends on the seed and the trials so far alone. All proposals are kept in one file, which replaces
-    keras-tuner's own: those are written in place, and a kill can break them.
-
-    Args:
-        search: what is searched.
-        path: the file; if there is one, its proposals are dealt first, in their order.
-        timeout_s: a worker that is silent for so long loses its trial to the next that asks.
+    keras-tuner's own: those are written in place, and a kill can break them. What the file at `path` holds is dealt
+    first, in its order. A worker that is silent for `timeout_s` seconds loses its trial to the next that asks.
     """
 
     def __init__(self, search: Search, path: Path, timeout_s: float):
@@ -58,7 +54,7 @@ class Oracle(keras_tuner.Oracle):
             self._kept = [{"values": first, "worker": ""}]
         # fitted to the trials before a proposal, it also guesses how those will end that others still train
         self._process: Any = BayesianOptimizationOracle(OBJECTIVE, alpha=_NOISE, seed=seed).gpr
-        if search.budget.parameters is not None:
+        if search.most_parameters is not None:
             self._process = _Within(self._process, self._allows, space)
 
     def save(self) -> None:
@@ -143,7 +139,7 @@ class Oracle(keras_tuner.Oracle):
 
     def _allows(self, values: Mapping[str, Any]) -> bool:
         """Whether the network of these values has no more parameters than the budget allows."""
-        most = self._search.budget.parameters
+        most = self._search.most_parameters
         if most is None:
             return True
         parts = [(name.split("."), value) for name, value in values.items()]

@@ -33,15 +33,8 @@ def pretrain(
     Writes `pretrained.npz`, the weights by variable path, `history.csv`, a TensorBoard log, `pretraining.json` (what
     was asked for) and `result.json`.
 
-    Args:
-        folder: the run folder.
-        coco: a folder in COCO's layout with its 2017 training and validation splits.
-        config: network, training, augmentation and `pretraining`.
-        tell: told of every step.
-        on_read: given each split before the training begins, to show what is passed over.
-
-    Returns:
-        The training and the validation split, with the counts of what was passed over.
+    `coco` is a folder in COCO's layout. Both of its 2017 splits, training and validation, are given to `on_read` before
+    the training begins, to show what is passed over, and returned after it.
 
     Raises:
         InputError: unusable data, or the folder holds something else, a finished or another pre-training.
@@ -49,9 +42,7 @@ def pretrain(
     train, validation = CocoPersons(coco, "train"), CocoPersons(coco, "val")
     facts = {
         "config": to_json(config),
-        "annotations_sha256": [
-            sha256(coco / "annotations" / f"instances_{split}2017.json") for split in ("train", "val")
-        ],
+        "annotations_sha256": [sha256(split.annotations) for split in (train, validation)],
     }
     if (folder / RESULT).exists():
         raise InputError(f"{folder} holds a finished pre-training; choose another folder")

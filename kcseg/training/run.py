@@ -11,7 +11,6 @@ import numpy as np
 from kcseg.config import Config
 from kcseg.config_json import from_json, to_json
 from kcseg.dataset.batch import Batch
-from kcseg.dataset.folds import random_folds
 from kcseg.errors import InputError
 from kcseg.files import holds_others, is_file, read_bytes, read_facts, read_json, sha256, write, write_json
 from kcseg.network.unet import build_unet
@@ -115,6 +114,24 @@ class Run:
         network = build_unet(self.config.network, seed=0)
         load_weights(path, network)
         return network
+
+
+def random_folds(ids: tuple[str, ...], folds: int, *, seed: int) -> tuple[tuple[str, ...], ...]:
+    """Deal the ids into `folds` random groups whose sizes differ by one at most; every id is in exactly one.
+
+    Not stratified (our choice; the paper says random).
+
+    Raises:
+        InputError: fewer ids than folds.
+    """
+    if not folds:
+        return ()
+    if len(ids) < folds:
+        raise InputError(
+            f"{len(ids)} training images cannot be dealt into {folds} folds; add images or lower 'ensemble.folds'"
+        )
+    shuffled = np.random.default_rng(seed).permutation(np.asarray(ids, dtype=object))
+    return tuple(tuple(sorted(group)) for group in np.array_split(shuffled, folds))
 
 
 def plan_members(ids: tuple[str, ...], config: Config) -> tuple[Member, ...]:

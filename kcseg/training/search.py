@@ -1,7 +1,7 @@
 """What a search tries, and how it judges a trial."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kcseg.config import Config
@@ -12,38 +12,21 @@ from kcseg.training.space import SPACE, Between, OneOf, configure
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What a network may cost: weights, and milliseconds to segment one image on this machine; None is no limit."""
-
-    parameters: int | None = None
-    ms_per_image: float | None = None
-
-
-@dataclass(frozen=True)
 class Search:
-    """What is searched. A trial is judged by the mean of the best validation Dice over its folds.
+    """What is searched. A trial is judged by the mean of the best validation Dice over its folds."""
 
-    Attributes:
-        config: the settings the search starts from; what the space does not name stays as it is.
-        trials: how many settings are tried.
-        folds: how many of the `config.ensemble.folds` folds a trial is trained on.
-        epochs: of a trial at most.
-        budget: what a network may cost.
-        random: draw the trials instead of learning from those before.
-        seed: of the proposals; None takes the configuration's, which is also that of folds and weights.
-        space: names and bounds.
-        known_first: begin with the settings of `config`, where they lie in the space, so that the result is no worse
-            and the search learns from them.
-    """
-
-    config: Config
-    trials: int = 30
-    folds: int = 2
-    epochs: int = 5
-    budget: Budget = field(default_factory=Budget)
-    random: bool = False
-    seed: int | None = None
+    config: Config  # the settings the search starts from; what the space does not name stays as it is
+    trials: int = 30  # how many settings are tried
+    folds: int = 2  # how many of the `config.ensemble.folds` folds a trial is trained on
+    epochs: int = 5  # of a trial at most
+    most_parameters: int | None = None  # what a network may cost; None is no limit
+    most_ms_per_image: float | None = None  # to segment one image on this machine
+    random: bool = False  # draw the trials instead of learning from those before
+    seed: int | None = (
+        None  # of the proposals; None takes the configuration's, also that of folds and weights
+    )
     space: Mapping[str, OneOf | Between] = field(default_factory=lambda: SPACE)
+    # begin with the settings of `config`, where they lie in the space: the result is no worse, and the search learns
     known_first: bool = True
 
     def __post_init__(self) -> None:
@@ -72,7 +55,7 @@ class Search:
         return {
             "config": to_json(self.config),
             **{name: getattr(self, name) for name in ("folds", "epochs", "random", "seed", "known_first")},
-            "budget": asdict(self.budget),
+            "budget": {"parameters": self.most_parameters, "ms_per_image": self.most_ms_per_image},
             "space": {name: repr(dimension) for name, dimension in self.space.items()},
             "data": {"images": len(batch), "sha256": batch.fingerprint()},
         }

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 import keras_tuner
@@ -29,21 +28,19 @@ class Between:
 # Names are those of the configuration, except for the two strengths of the augmentation, which multiply the ranges of
 # the configuration the search starts from. Two strengths and not six ranges, because thirty trials say little about
 # fifteen dimensions. The paper does not say what was searched; all is our choice.
-SPACE: Mapping[str, OneOf | Between] = MappingProxyType(
-    {
-        "network.filters": OneOf((4, 8, 16, 32)),
-        "network.blocks_per_level": OneOf((1, 2)),
-        "network.skip_convolutions": OneOf((0, 1, 2)),
-        "network.upsampling": OneOf(("transpose", "nearest")),
-        "network.kernel_px": OneOf((3, 5)),
-        "network.dropout": Between(0.0, 0.3),
-        "training.loss": OneOf(("binary_crossentropy", "dice", "binary_crossentropy+dice")),
-        "training.learning_rate": Between(1e-4, 1e-2, logarithmic=True),
-        "training.batch_size": OneOf((5, 10, 20)),
-        "augmentation.geometry": Between(0.0, 2.0),
-        "augmentation.intensity": Between(0.0, 2.0),
-    }
-)
+SPACE: Mapping[str, OneOf | Between] = {
+    "network.filters": OneOf((4, 8, 16, 32)),
+    "network.blocks_per_level": OneOf((1, 2)),
+    "network.skip_convolutions": OneOf((0, 1, 2)),
+    "network.upsampling": OneOf(("transpose", "nearest")),
+    "network.kernel_px": OneOf((3, 5)),
+    "network.dropout": Between(0.0, 0.3),
+    "training.loss": OneOf(("binary_crossentropy", "dice", "binary_crossentropy+dice")),
+    "training.learning_rate": Between(1e-4, 1e-2, logarithmic=True),
+    "training.batch_size": OneOf((5, 10, 20)),
+    "augmentation.geometry": Between(0.0, 2.0),
+    "augmentation.intensity": Between(0.0, 2.0),
+}
 
 
 def hyperparameters(space: Mapping[str, OneOf | Between]) -> keras_tuner.HyperParameters:

@@ -20,7 +20,8 @@ from kcseg.network.unet import build_unet, count_parameters
 from kcseg.progress import Tell, share, silent
 from kcseg.training.apart import KilledError, call_apart
 from kcseg.training.members import fit_member
-from kcseg.training.run import Member
+from kcseg.training.run import Member, plan_members
+from kcseg.training.search import Search
 
 FINISHED, BEYOND_BUDGET, FAILED = "finished", "beyond budget", "failed"
 _TIMED_CALLS = 11
@@ -32,11 +33,14 @@ class Trial:
 
     folder: Path
     number: int  # from 0
-    values: Mapping[str, Any]  # by the names of the search space, kept with the result
-    config: Config  # the settings that `values` stand for
+    values: Mapping[str, Any]  # by the names of the search space
+    search: Search
     batch: Batch  # the training images
-    members: Sequence[Member]  # each holds some of them out
-    ms_per_image: float | None = None  # how long an image may take on this machine; None is no limit
+
+    @property
+    def config(self) -> Config:
+        """The settings that the values stand for, as they are trained here."""
+        return self.search.trial_settings(self.values)
 
 
 @dataclass(frozen=True)
@@ -103,16 +107,16 @@ def milliseconds_per_image(network: keras.Model, size: tuple[int, int]) -> float
 
 
 def _attempt(trial: Trial, tell: Tell) -> TrialResult:
-    known = _known(trial)
+    known, search = _known(trial), trial.search
     try:
-        if trial.ms_per_image is not None:
+        if (allowed := search.most_ms_per_image) is not None:
             known["ms_per_image"] = taken = _measure(trial)
-            if taken > trial.ms_per_image:
-                reason = f"{taken:.1f} ms per image, {trial.ms_per_image:g} allowed"
+            if taken > allowed:
+                reason = f"{taken:.1f} ms per image, {allowed:g} allowed"
                 return TrialResult(status=BEYOND_BUDGET, reason=reason, **known)
+        members = plan_members(trial.batch.ids, search.config)[: search.folds]
         scores = [
-            _fit_fold(trial, member, share(tell, place, len(trial.members)))
-            for place, member in enumerate(trial.members)
+            _fit_fold(trial, member, share(tell, place, search.folds)) for place, member in enumerate(members)
         ]
     except (InputError, tf.errors.OpError, MemoryError) as error:
         return TrialResult(status=FAILED, reason=reason_of(error), **known)

@@ -30,13 +30,8 @@ def tune(
     Writes `search.json` (what was asked for), `proposals.json` (the values that were dealt) and `trials/trial-<n>/`.
     More trials than an earlier search had continue it.
 
-    Args:
-        folder: of the search; of several machines, the same folder on a shared disk.
-        batch: the training images.
-        search: what is searched.
-        post: the part this process has. keras-tuner reads the same environment variables by itself.
-        timeout_s: after so many seconds without a sign of life a worker, or the chief, counts as missing.
-        tell: told of the trials that have ended, and of each training step.
+    Several machines have the same folder on a shared disk, and each a `post`; keras-tuner reads the same environment
+    variables by itself. After `timeout_s` seconds without a sign of life a worker, or the chief, counts as missing.
 
     Raises:
         InputError: the folder holds something else or another search; every trial failed; the chief or a worker is
@@ -67,7 +62,7 @@ def tune(
         return results
     if not results:
         raise InputError(
-            f"none of {MOST_DRAWS} settings drawn makes a network of at most {search.budget.parameters} parameters; "
+            f"none of {MOST_DRAWS} settings drawn makes a network of at most {search.most_parameters} parameters; "
             f"the smallest has {oracle.smallest}; allow so many, or lower 'network.levels'"
         )
     if not any(result.status == FINISHED for result in results):

@@ -12,7 +12,6 @@ from kcseg.dataset.batch import Batch
 from kcseg.progress import Tell
 from kcseg.training.fit import best_so_far
 from kcseg.training.oracle import OBJECTIVE, Oracle
-from kcseg.training.run import plan_members
 from kcseg.training.search import Search
 from kcseg.training.trial import Trial, read_results, run_trial
 
@@ -31,7 +30,6 @@ class Tuner(keras_tuner.Tuner):
         self._scratch = tempfile.TemporaryDirectory(prefix="kcseg-")
         super().__init__(oracle, directory=self._scratch.name)
         self._trials, self._batch, self._search, self._tell = trials, batch, search, tell
-        self._members = plan_members(batch.ids, search.config)[: search.folds]
         self._last_sign = 0.0
 
     def search(self) -> None:
@@ -43,18 +41,16 @@ class Tuner(keras_tuner.Tuner):
 
     def run_trial(self, trial: Dealt) -> dict[str, float]:
         """Train a trial's settings and return their Dice."""
-        number, values, search = int(trial.trial_id), dict(trial.hyperparameters.values), self._search
+        number, values = int(trial.trial_id), dict(trial.hyperparameters.values)
 
         def tell(stage: str, done: int, total: int, note: str = "") -> None:
             if time.monotonic() - self._last_sign > _HEARTBEAT_S:
-                self.oracle.get_trial(
-                    trial.trial_id
-                )  # tells the chief, where there is one, that this worker lives
+                # tells the chief, where there is one, that this worker lives
+                self.oracle.get_trial(trial.trial_id)
                 self._last_sign = time.monotonic()
             self._tell(stage, done, total, note)
 
-        folder, config = self._trials / f"trial-{number}", search.trial_settings(values)
-        ours = Trial(folder, number, values, config, self._batch, self._members, search.budget.ms_per_image)
+        ours = Trial(self._trials / f"trial-{number}", number, values, self._search, self._batch)
         try:
             return {OBJECTIVE.name: run_trial(ours, tell).dice or 0.0}
         except Exception as error:

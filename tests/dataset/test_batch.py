@@ -12,7 +12,6 @@ from kcseg.dataset.batch import (
     read_truth,
     training_batch,
 )
-from kcseg.dataset.batch import test_batches as list_test_batches
 from kcseg.errors import InputError
 from kcseg.image.formats import write_mask
 from kcseg.image.listing import list_images, list_masks
@@ -46,7 +45,7 @@ def test_batches_are_found_by_name(challenge):
     save(challenge / ".hidden" / "images" / "a.npy", np.zeros(3))
     (challenge / "long").symlink_to("x" * 300)
     assert find_batches(challenge) == {name: challenge / name for name in ("test", "train-1", "train-2")}
-    assert list_test_batches(challenge) == {"test": challenge / "test"}
+    assert find_batches(challenge, "test") == {"test": challenge / "test"}
 
 
 @pytest.mark.parametrize("name", ["images", "masks", "truth", "batch.json"])
@@ -64,6 +63,7 @@ def test_links_to_names_that_no_disk_holds_are_read_or_refused(challenge, name):
 
 def test_folder_with_images_counts_as_one_training_batch(challenge):
     assert find_batches(challenge / "train-1") == {"train": challenge / "train-1"}
+    assert find_batches(challenge / "train-1", "test") == {}
     assert training_batch(challenge / "train-1").ids == ("train/0000", "train/0001", "train/0002")
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from skimage.measure import label
 
-from kcseg.phantom.anatomy import Planes
 from kcseg.phantom.growth import grow_kidney
+from kcseg.phantom.shapes import Planes
 
 AXIS = np.arange(-80.0, 80.0)
 

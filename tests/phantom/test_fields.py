@@ -1,6 +1,7 @@
 import numpy as np
 
-from kcseg.phantom.fields import Waves, smooth_curve, smooth_field, window_around
+from kcseg.phantom.fields import Waves, smooth_field, window_around
+from kcseg.phantom.shapes import Planes
 
 
 def test_a_smooth_field_has_the_stated_deviation_and_scale():
@@ -12,8 +13,8 @@ def test_a_smooth_field_has_the_stated_deviation_and_scale():
     assert abs((fields[:, 20] * fields[:, 60]).mean()) < 0.1
 
 
-def test_a_smooth_curve_is_smooth_and_as_long_as_asked_for():
-    curve = smooth_curve(np.random.default_rng(0), 200, 25)
+def test_a_field_of_one_column_is_a_smooth_curve():
+    curve = smooth_field(np.random.default_rng(0), (200, 1), 25)
     assert curve.shape == (200, 1)
     assert np.abs(np.diff(curve, axis=0)).max() < 0.3
 
@@ -23,13 +24,13 @@ def test_waves_are_the_sum_of_cosines_they_stand_for():
     rows, columns, depths = np.arange(-4.0, 5), np.arange(-3.0, 8), np.array([-1.0, 2.5])
     points = np.stack(np.broadcast_arrays(rows[:, None], columns, depths[:, None, None]), axis=-1)
     expected = np.cos(points @ waves.vectors.T + waves.phases).sum(axis=-1) * np.sqrt(2 / 12)
-    np.testing.assert_allclose(waves.on_planes(rows, columns, depths), expected, atol=1e-12)
+    np.testing.assert_allclose(waves.on_planes(Planes(rows, columns, depths)), expected, atol=1e-12)
 
 
 def test_waves_have_deviation_one():
     axis = np.arange(-100.0, 100, 2)
     drawn = [Waves.draw(np.random.default_rng(seed), 20) for seed in range(10)]
-    fields = [waves.on_planes(axis, axis, np.zeros(1)) for waves in drawn]
+    fields = [waves.on_planes(Planes(axis, axis, np.zeros(1))) for waves in drawn]
     assert 0.85 < np.std(fields) < 1.15
 
 

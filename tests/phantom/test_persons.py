@@ -41,9 +41,12 @@ def test_a_scene_depends_on_its_generator_alone():
     assert np.array_equal(first, again) and not np.array_equal(first, other)
 
 
-def test_a_complete_one_is_left_and_another_refused(folder):
+def test_a_complete_one_is_left_and_all_else_refused(folder, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*.jpg")}
     simulate_persons(folder, train=6, val=2)
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*.jpg")}
-    with pytest.raises(InputError, match="holds other files"):
+    with pytest.raises(InputError, match=r"other settings or data, see simulation\.json"):
         simulate_persons(folder, train=7, val=2)
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds files that are not a simulation of persons"):
+        simulate_persons(tmp_path, train=6, val=2)

@@ -3,12 +3,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kcseg.phantom.anatomy import Planes
 from kcseg.phantom.contrast import Contrast, contrast_at
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.growth import grow_kidney
 from kcseg.phantom.lesions import Lesion, draw_lesions
-from kcseg.phantom.section import Organ, Section, render
+from kcseg.phantom.section import Organ, render
+from kcseg.phantom.shapes import Planes
 from kcseg.phantom.vessels import Tubes
 
 AXIS = np.arange(-70.0, 70.0)
@@ -31,11 +31,13 @@ def dense(tissues):
 
 def section(
     *, tubes: Tubes = NO_TUBES, lesions: tuple[Lesion, ...] = (), contrast: Contrast = CONTRAST
-) -> Section:
+) -> SimpleNamespace:
     random = np.random.default_rng(4)
     organ = Organ(grow_kidney(random), tubes, lesions, contrast, 2.0, Waves.draw(random, 9), 0.3)
     solid_mm = organ.kidney.depth(GRID)[0]
-    return render(organ, GRID, solid_mm, 2.0, np.full((140, 140), -100.0))
+    hu, masks = render(organ, GRID, solid_mm, 2.0, np.full((140, 140), -100.0))
+    assert masks.shape == (4, *hu.shape) and masks.dtype == bool
+    return SimpleNamespace(hu=hu, cortex=masks[0], vessels=masks[2])
 
 
 def test_cortex_outshines_pyramids_and_pyramids_outshine_the_sinus():

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from kcseg.phantom.anatomy import Planes
 from kcseg.phantom.growth import grow_kidney
+from kcseg.phantom.shapes import Planes
 from kcseg.phantom.vessels import Tubes, grow_tubes
 
 AXIS = np.arange(-60.0, 60.0)

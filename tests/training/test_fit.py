@@ -3,11 +3,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from kcseg.dataset.folds import random_folds
 from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import read_csv
 from kcseg.training.fit import compiled_network, fit_network
+from kcseg.training.run import random_folds
 
 
 class Cut(Exception):

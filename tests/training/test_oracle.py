@@ -7,7 +7,7 @@ import pytest
 from kcseg.config import Config, NetworkConfig, TrainingConfig
 from kcseg.network.unet import count_parameters
 from kcseg.training.oracle import RANDOM_FIRST, Oracle
-from kcseg.training.search import Budget, Search
+from kcseg.training.search import Search
 from kcseg.training.space import Between, OneOf
 
 SPACE = {
@@ -83,8 +83,8 @@ def test_a_search_begins_with_what_is_known_unless_it_is_beyond_the_budget(tmp_p
     assert values[1:RANDOM_FIRST] == drawn[1:RANDOM_FIRST]
     learned, blind = ([score(value) for value in found[RANDOM_FIRST:]] for found in (values, drawn))
     assert np.mean(learned) > np.mean(blind)
-    budget = Budget(parameters=count_parameters(replace(KNOWN.network, filters=2)))
-    (first,) = run(new_oracle(tmp_path / "budget", 2, known_first=True, budget=budget), 1)
+    most = count_parameters(replace(KNOWN.network, filters=2))
+    (first,) = run(new_oracle(tmp_path / "budget", 2, known_first=True, most_parameters=most), 1)
     assert first["network.filters"] == 2
 
 

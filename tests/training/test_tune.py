@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import pickle
 import signal
 from dataclasses import replace
 
@@ -9,8 +10,7 @@ import tensorflow as tf
 from kcseg.errors import InputError
 from kcseg.files import read_json
 from kcseg.training import trial as trials
-from kcseg.training.run import plan_members
-from kcseg.training.search import Budget, Search
+from kcseg.training.search import Search
 from kcseg.training.space import Between, OneOf
 from kcseg.training.trial import BEYOND_BUDGET, FAILED, FINISHED, Trial, read_results
 from kcseg.training.tune import best_trial, tune
@@ -114,7 +114,7 @@ def test_networks_with_more_parameters_than_allowed_are_not_even_proposed(
     tmp_path, rings, search, untrained, random
 ):
     _, seen = untrained
-    search = replace(search, trials=10, folds=1, random=random, budget=Budget(parameters=1000))
+    search = replace(search, trials=10, folds=1, random=random, most_parameters=1000)
     results = tune(tmp_path, rings, search)
     assert [result.status for result in results] == [FINISHED] * 10
     assert {config.network.filters for config in seen} == {2}
@@ -126,7 +126,7 @@ def test_a_space_without_a_network_small_enough_is_an_error_that_names_the_small
 ):
     smallest = trials.build_unet(search.settings({"network.filters": 2}).network, seed=1).count_params()
     with pytest.raises(InputError, match=f"at most 10 parameters; the smallest has {smallest}"):
-        tune(tmp_path, rings, replace(search, budget=Budget(parameters=10)))
+        tune(tmp_path, rings, replace(search, most_parameters=10))
     assert not untrained[1]
 
 
@@ -135,7 +135,7 @@ def test_what_is_beyond_the_budget_is_not_trained(tmp_path, rings, search, untra
     monkeypatch.setattr(
         trials, "milliseconds_per_image", lambda network, size: 0.001 * network.count_params()
     )
-    search = replace(search, trials=6, folds=1, budget=Budget(ms_per_image=1.0))
+    search = replace(search, trials=6, folds=1, most_ms_per_image=1.0)
     results = tune(tmp_path, rings, search)
     assert {result.status for result in results} == {FINISHED, BEYOND_BUDGET}
     beyond = [result for result in results if result.status == BEYOND_BUDGET]
@@ -159,10 +159,9 @@ def test_lost_proposals_cost_no_finished_trial(tmp_path, rings, search, untraine
 
 def test_a_trial_of_other_settings_begins_anew(tmp_path, rings, search, untrained):
     _, seen = untrained
-    members = plan_members(rings.ids, search.config)[:1]
     for filters in (2, 4, 4):
         values = {"network.filters": filters}
-        trial = Trial(tmp_path, 7, values, search.trial_settings(values), rings, members)
+        trial = Trial(tmp_path, 7, values, replace(search, folds=1), rings)
         assert trials.run_trial(trial).values == values
     assert [config.network.filters for config in seen] == [2, 4]
 
@@ -179,6 +178,10 @@ def test_other_settings_other_data_and_other_folders_are_refused(tmp_path, rings
     with pytest.raises(InputError, match="not a search"):
         tune(tmp_path / "else", rings, search)
     assert len(read_results(tmp_path / "run" / "trials")) == 2
+
+
+def test_a_trial_can_be_sent_to_another_process(tmp_path, rings, deeper):
+    assert pickle.dumps(Trial(tmp_path, 0, {}, Search(deeper), rings))
 
 
 @pytest.mark.parametrize("changes", [{"trials": 0}, {"folds": 3}, {"epochs": 0}])

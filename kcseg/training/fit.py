@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import keras
@@ -44,7 +44,7 @@ def fit_network(
     """
     tf.config.experimental.enable_op_determinism()  # kernels that may sum in any order would change the bytes
     epochs = config.training.maximum_epochs
-    network = compiled_network(config, steps.per_epoch, seed)
+    network = _untrained(config, steps.per_epoch, seed)
     for variable in network.variables:
         if start and variable.path in start:
             variable.assign(start[variable.path])
@@ -111,6 +111,22 @@ def compiled_network(config: Config, steps_per_epoch: int, seed: int) -> keras.M
     network.compute_metrics(pixel, pixel, pixel, None)
     network.reset_metrics()
     return network
+
+
+def _untrained(config: Config, steps_per_epoch: int, seed: int) -> keras.Model:
+    """Return a network as `compiled_network` makes it; for all members of one shape it is the same, begun anew."""
+    network, optimizer = _traced_once(config, steps_per_epoch)
+    values = [*build_unet(config.network, seed=seed).variables, *optimizer]
+    for variable, value in zip([*network.variables, *network.optimizer.variables], values, strict=True):
+        variable.assign(value)
+    return network
+
+
+@lru_cache(maxsize=2)  # fold members and full members take another number of steps
+def _traced_once(config: Config, steps_per_epoch: int) -> tuple[keras.Model, list[np.ndarray]]:
+    """Return a network, whose first step takes seconds to trace, and how its optimiser begins."""
+    network = compiled_network(config, steps_per_epoch, seed=0)
+    return network, [keras.ops.convert_to_numpy(variable) for variable in network.optimizer.variables]
 
 
 class Keeper(keras.callbacks.Callback):

@@ -67,6 +67,15 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, rings, dee
         assert expected.tobytes() == found.tobytes()
 
 
+def test_a_network_begins_anew_whatever_was_trained_before(tmp_path, rings, deeper):
+    config = replace(deeper, network=replace(deeper.network, dropout=0.2))
+    first, _ = fit(tmp_path / "first", rings, config)
+    fit(tmp_path / "other", rings.select(frozenset(rings.ids[:9])), config)
+    again, _ = fit(tmp_path / "again", rings, config)
+    for expected, found in zip(first.get_weights(), again.get_weights(), strict=True):
+        assert expected.tobytes() == found.tobytes()
+
+
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory, rings, tiny):
     folder = tmp_path_factory.mktemp("fit")

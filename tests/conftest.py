@@ -21,6 +21,14 @@ from kcseg.training.members import train_members
 from kcseg.training.run import load_run, open_run
 
 
+_LONGEST = ("tests/test_notebooks.py", "tests/prediction/test_on_ray.py", "tests/training/test_on_ray.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files, or one process would end with them while the other has nothing left to do."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
+
+
 def _contents(folder, *passed_over):
     """Every file of a folder with its SHA-256, by its path there, but for names that begin as one passed over."""
     files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(passed_over))

@@ -27,7 +27,9 @@ def run(*arguments):
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("command", ["predict", "audit", "pack", "train"])
-def test_files_of_others_stay(tmp_path, contents, command, seed, challenge_run, ring_challenge, config_path):
+def test_files_of_others_stay(
+    tmp_path, contents, command, seed, exported, challenge_run, ring_challenge, config_path
+):
     out = tmp_path / "out"
     random = np.random.default_rng(seed)
     for name in random.choice(NAMES, random.integers(1, 6), replace=False):
@@ -36,7 +38,7 @@ def test_files_of_others_stay(tmp_path, contents, command, seed, challenge_run, 
         path.write_text("mine")
     before = contents(out)
     arguments = {
-        "predict": (ring_challenge / "test", "--out", out),
+        "predict": (ring_challenge / "test", "--model", exported, "--out", out),
         "audit": (challenge_run.folder, "--data", ring_challenge, "--out", out),
         "pack": (challenge_run.folder, "--data", ring_challenge, "--out", out),
         "train": ("--config", config_path, "--data", ring_challenge, "--run", out),
@@ -47,16 +49,19 @@ def test_files_of_others_stay(tmp_path, contents, command, seed, challenge_run, 
 
 
 def test_a_second_run_with_force_spares_what_was_put_beside_the_first(
-    tmp_path, contents, challenge_run, ring_challenge
+    tmp_path, exported, challenge_run, ring_challenge
 ):
-    for command, source in (("predict", [ring_challenge / "test"]), ("audit", [challenge_run.folder])):
+    asked = {
+        "predict": (ring_challenge / "test", "--model", exported),
+        "audit": (challenge_run.folder, "--data", ring_challenge),
+    }
+    for command, arguments in asked.items():
         out = tmp_path / command
-        more = ["--data", ring_challenge] if command == "audit" else []
-        assert run(command, *source, *more, "--out", out).exit_code == 0
+        assert run(command, *arguments, "--out", out).exit_code == 0
         (out / "mine").mkdir()
         (out / "mine" / "notes.txt").write_text("mine")
-        assert run(command, *source, *more, "--out", out).exit_code == 2
-        assert run(command, *source, *more, "--out", out, "--force").exit_code == 0
+        assert run(command, *arguments, "--out", out).exit_code == 2
+        assert run(command, *arguments, "--out", out, "--force").exit_code == 0
         assert (out / "mine" / "notes.txt").read_text() == "mine"
 
 

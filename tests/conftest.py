@@ -20,7 +20,6 @@ from kcseg.study.pack import pack_run
 from kcseg.training.members import train_members
 from kcseg.training.run import load_run, open_run
 
-
 _LONGEST = ("tests/test_notebooks.py", "tests/prediction/test_on_ray.py", "tests/training/test_on_ray.py")
 
 

@@ -3,17 +3,15 @@
 from pathlib import Path
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
-from kcseg.cli.console import console, print_path, progress_bars, quiet_import
+from kcseg.cli.console import console, main, print_line, print_table, progress_bars, quiet_import
 from kcseg.cli.settings import PATH, trained_on_option
 from kcseg.results import refuse_taken
 
 _SHOWN = 10
 
 
-@click.command()
+@main.command()
 @click.argument("run", type=PATH)
 @trained_on_option
 @click.option("--out", type=PATH, help="Folder for the results.  [default: RUN/audit]")
@@ -36,11 +34,18 @@ def audit(run: Path, data: Path | None, out: Path | None, force: bool) -> None:
     with progress_bars() as tell:
         found = audit_run(trained, known, tell)
     page = write_audit(out, found)
-    table = Table("reference", "score", "Dice", "surplus, mm²", "missing, mm²")
-    for row in found.rows[:_SHOWN]:
-        cells = "{score:.3f} {dice:.3f} {surplus_mm2} {missing_mm2}".format(**row)
-        table.add_row(escape(row["id"]), *cells.split())
-    console.print(table)
+    print_table(
+        [
+            {
+                "reference": row["id"],
+                "score": f"{row['score']:.3f}",
+                "Dice": f"{row['dice']:.3f}",
+                "surplus, mm²": row["surplus_mm2"],
+                "missing, mm²": row["missing_mm2"],
+            }
+            for row in found.rows[:_SHOWN]
+        ]
+    )
     for section in measured(found.rows):
         console.print(section.text)
-    print_path("Look at", page)
+    print_line(f"Look at {page}")

@@ -5,16 +5,14 @@ from pathlib import Path
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
-from kcseg.cli.console import console
+from kcseg.cli.console import console, main, print_table
+from kcseg.cli.settings import PATH
 from kcseg.dataset.check import BatchReport, check_folder
 
-FACTS = ("images", "masks", "truth", "formats", "pixels", "pixel, mm", "HU", "cortex, mm²")
 
-
-@click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@main.command()
+@click.argument("folder", type=PATH)
 @click.pass_context
 def check(context: click.Context, folder: Path) -> None:
     """Look through a challenge FOLDER: count, measure, and name all faults and doubts.
@@ -22,10 +20,9 @@ def check(context: click.Context, folder: Path) -> None:
     Exit status 0 when nothing must be mended, 2 otherwise.
     """
     report = check_folder(folder)
-    table = Table("batch", *(escape(batch.name) for batch in report.batches))
-    for fact, values in zip(FACTS, zip(*map(_values, report.batches), strict=True), strict=True):
-        table.add_row(fact, *values)
-    console.print(table)
+    facts = {batch.name: _facts(batch) for batch in report.batches}
+    names = _facts(report.batches[0])
+    print_table([{"batch": fact} | {name: held[fact] for name, held in facts.items()} for fact in names])
     for fault in report.faults:
         console.print(f"[red]fault[/]    {escape(fault)}", soft_wrap=True)
     for warning in report.warnings:
@@ -35,17 +32,17 @@ def check(context: click.Context, folder: Path) -> None:
         context.exit(2)
 
 
-def _values(batch: BatchReport) -> list[str]:
-    return [
-        str(batch.images),
-        str(batch.masks),
-        str(batch.truth),
-        ", ".join(batch.formats),
-        _each(f"{height} x {width}" for height, width in batch.sizes_px),
-        _each(f"{height:g} x {width:g}" for height, width in batch.spacings_mm),
-        "{:.0f} to {:.0f}".format(*batch.hu_range) if batch.hu_range else "",
-        f"{batch.cortex_mm2:.0f}" if batch.cortex_mm2 is not None else "",
-    ]
+def _facts(batch: BatchReport) -> dict[str, object]:
+    return {
+        "images": batch.images,
+        "masks": batch.masks,
+        "truth": batch.truth,
+        "formats": ", ".join(batch.formats),
+        "pixels": _each(f"{height} x {width}" for height, width in batch.sizes_px),
+        "pixel, mm": _each(f"{height:g} x {width:g}" for height, width in batch.spacings_mm),
+        "HU": "{:.0f} to {:.0f}".format(*batch.hu_range) if batch.hu_range else "",
+        "cortex, mm²": f"{batch.cortex_mm2:.0f}" if batch.cortex_mm2 is not None else "",
+    }
 
 
 def _each(values: Iterable[str]) -> str:

@@ -5,19 +5,18 @@ from pathlib import Path
 
 import click
 
-from kcseg.cli.console import console, print_path, progress_bars, quiet_import
-from kcseg.cli.settings import PATH, read_settings, study_options
+from kcseg.cli.console import main, print_line, progress_bars, quiet_import
+from kcseg.cli.settings import PATH, study_options
+from kcseg.config import Config
 from kcseg.dataset.batch import training_batch
 from kcseg.errors import InputError
 from kcseg.phantom.simulate import simulate_challenge
 
 
-@click.command("compare-pretraining")
+@main.command("compare-pretraining")
 @study_options
 @click.option("--pretrained", type=PATH, help="Weights that kcseg pretrain wrote.")
-@click.option(
-    "--every", default=20, show_default=True, help="Steps from one look at held-out images to the next."
-)
+@click.option("--every", default=20, help="Steps from one look at held-out images to the next.")
 def compare_pretraining(
     data: Path | None,
     coco: Path | None,
@@ -26,8 +25,7 @@ def compare_pretraining(
     seeds: int,
     steps: int,
     every: int,
-    preset: str,
-    config_path: Path | None,
+    config: Config,
 ) -> None:
     """Train from pre-trained and from random weights, and draw the paper's figure 3.
 
@@ -36,7 +34,6 @@ def compare_pretraining(
     """
     if coco and pretrained:
         raise InputError("--coco and --pretrained exclude each other: the weights are pre-trained already")
-    config = read_settings(preset, config_path)
     with quiet_import():
         from kcseg.study import comparison_report as results
         from kcseg.study.comparison import Comparison, compare
@@ -55,5 +52,5 @@ def compare_pretraining(
         weights = pretrained or pretrained_weights(folder, coco, config, tell)
         histories = compare(folder, batch, weights, comparison, tell)
     page = results.report_comparison(folder, comparison, histories, origin)
-    console.print(results.comparison_sentence(results.comparison_rows(histories)), soft_wrap=True)
-    print_path("Look at", page)
+    print_line(results.comparison_sentence(results.comparison_rows(histories)))
+    print_line(f"Look at {page}")

@@ -1,26 +1,19 @@
-"""What the commands share: the screen, clear errors, a quiet TensorFlow."""
+"""What the commands share: their group, the screen, clear errors, a quiet TensorFlow."""
 
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
+import kcseg
 from kcseg.errors import InputError
 from kcseg.progress import Tell
 
@@ -30,10 +23,15 @@ console = Console(highlight=False)
 _MOST_BARS = 12
 
 
-class _ClearErrors(click.Command):
-    """A user's mistake, or a file's fault, becomes one sentence and exit code 2; all else keeps its traceback."""
+class ClearErrorsCommand(click.Command):
+    """A command with clear errors."""
+
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        """Let the help state the defaults of all options."""
+        return super().make_context(*arguments, show_default=True, **settings)
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Make a user's mistake, or a file's fault, one sentence and exit code 2; all else keeps its traceback."""
         try:
             return super().invoke(ctx)
         except InputError as error:
@@ -47,47 +45,51 @@ class _ClearErrors(click.Command):
             ) from error
 
 
-class ClearErrorsGroup(_ClearErrors, click.Group):
-    """A group of commands with clear errors."""
+class ClearErrorsGroup(ClearErrorsCommand, click.Group):
+    """A group of such commands."""
+
+    command_class = ClearErrorsCommand
 
 
-class ClearErrorsCommand(_ClearErrors):
-    """A command with clear errors that also stands outside the group."""
+@click.group(cls=ClearErrorsGroup)
+@click.version_option(kcseg.__version__)
+def main() -> None:
+    """Find the renal cortex in coronal CT and measure it. Research software, not a medical device."""
 
 
-def print_path(text: str, path: Path) -> None:
-    """Print where something lies, on one line so that it can be copied."""
-    console.print(f"{text} {escape(str(path))}", soft_wrap=True)
+def print_line(text: str) -> None:
+    """Print text as it is on one line, so that paths can be copied."""
+    console.print(escape(text), soft_wrap=True)
+
+
+def print_table(*parts: Sequence[Mapping[str, object]], strong: str = "") -> None:
+    """Print rows as a table whose head is the keys, a line between its parts; the row named `strong` stands out."""
+    table = Table(*(Column(escape(head), overflow="fold") for head in parts[0][0]))
+    for part in parts:
+        for row in part:
+            cells = [escape(str(value)) for value in row.values()]
+            table.add_row(*cells, style="bold" if cells[0] == strong else None)
+        table.add_section()
+    console.print(table)
 
 
 @contextmanager
 def progress_bars() -> Iterator[Tell]:
     """Yield a `Tell` that draws a bar for each stage, with count, elapsed time, time left and note."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    tasks: dict[str, TaskID] = {}
+    clock = (TimeElapsedColumn(), "left", TimeRemainingColumn())
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), *clock, "{task.fields[note]}")
+    tasks: dict[str, Any] = {}
     with Progress(*columns, console=console) as bars:
 
         def show(stage: str, done: int, total: int, note: str = "") -> None:
             if stage not in tasks:
-                _make_room(bars)
+                ended = [task.id for task in bars.tasks if task.finished]
+                if ended and len(bars.tasks) >= _MOST_BARS:  # the screen would fill with bars
+                    bars.remove_task(ended[0])
                 tasks[stage] = bars.add_task(stage, note="")
             bars.update(tasks[stage], completed=done, total=total, note=note)
 
         yield show
-
-
-def _make_room(bars: Progress) -> None:
-    """Take the oldest finished bar away where the screen would fill with them."""
-    if len(bars.tasks) >= _MOST_BARS and (ended := [task for task in bars.tasks if task.finished]):
-        bars.remove_task(ended[0].id)
 
 
 @contextmanager

@@ -5,26 +5,24 @@ from pathlib import Path
 
 import click
 
-from kcseg.cli.console import print_path, quiet_import
+from kcseg.cli.console import main, print_line, quiet_import
 from kcseg.cli.settings import PATH
 from kcseg.config import EXPORT, ExportConfig
 
 
-@click.command()
+@main.command()
 @click.argument("model", type=PATH)
 @click.option("--out", type=PATH, help="Folder of the versions; of a run, by default export/kcseg inside it.")
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),
     default=EXPORT.precision,
-    show_default=True,
     help="bfloat16 is refused unless its masks agree with those of float32 on training images.",
 )
 @click.option(
     "--hu-offset",
     type=int,
     default=EXPORT.hu_offset,
-    show_default=True,
     help="What the signature 'png' adds to PNG values to get HU.",
 )
 @click.option(
@@ -38,4 +36,4 @@ def export(model: Path, out: Path | None, precision: str, hu_offset: int, data: 
     with quiet_import():
         from kcseg.serving.export import export_model
 
-    print_path("Exported", export_model(model, out, settings, data=data, created=date.today()))
+    print_line(f"Exported {export_model(model, out, settings, data=data, created=date.today())}")

@@ -4,21 +4,19 @@ from datetime import date
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
-from kcseg.cli.console import console, quiet_import
+from kcseg.cli.console import main, print_line, quiet_import
 from kcseg.cli.settings import PATH, trained_on_option
 from kcseg.files import read_text
 
 
-@click.command()
+@main.command()
 @click.argument("run", type=PATH)
 @click.option("--out", type=PATH, required=True, help="Folder for the weights.")
 @click.option(
     "--precision",
     type=click.Choice(["float16", "float32"]),
     default="float16",
-    show_default=True,
     help="Of the kernels; refused where the masks change.",
 )
 @trained_on_option
@@ -58,4 +56,4 @@ def pack(
         force=force,
         created=date.today(),
     )
-    console.print(f"Weights in {escape(str(bundle.folder))}, look at its README.md", soft_wrap=True)
+    print_line(f"Weights in {bundle.folder}, look at its README.md")

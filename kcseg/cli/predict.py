@@ -5,18 +5,17 @@ from functools import partial
 from pathlib import Path
 
 import click
-from rich.markup import escape
-from rich.table import Column, Table
 
-from kcseg.cli.console import console, progress_bars, quiet_import
+from kcseg.cli.console import main, print_line, print_table, progress_bars, quiet_import
+from kcseg.cli.settings import PATH
 from kcseg.errors import InputError
 from kcseg.image.listing import list_images, scan_images
 from kcseg.ray import joined
 
 
-@click.command()
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the results.")
+@main.command()
+@click.argument("files", type=PATH, nargs=-1, required=True)
+@click.option("--out", type=PATH, required=True, help="Folder for the results.")
 @click.option("--model", help="Who segments.  [default: the weights that come with kcseg]")
 @click.option(
     "--hu-offset",
@@ -45,7 +44,7 @@ def predict(
     """
     images = list_images(*files)
     if ignored := scan_images(*files).passed_over:
-        console.print(f"Passed over: {escape(', '.join(ignored))}", soft_wrap=True)
+        print_line(f"Passed over: {', '.join(ignored)}")
     served = model if model and "://" in model else None
     if cluster and served:
         raise InputError(f"with --ray every node loads the model itself: name a folder, not {served}")
@@ -63,14 +62,16 @@ def predict(
             run = partial(predict_files, Ensemble.connect(served) if served else Ensemble.load(folder))
     with joined(cluster) if cluster else nullcontext(), progress_bars() as tell:
         rows = run(images, out, hu_offset=hu_offset, force=force, tell=tell)
-    table = Table(Column("image", overflow="fold"), "cortex, mm²", "probability", "disagreement", "note")
-    for row in rows:
-        table.add_row(
-            escape(row.id),
-            f"{row.cortex_mm2:.0f}",
-            f"{row.probability:.3f}",
-            f"{row.disagreement:.3f}",
-            row.note,
-        )
-    console.print(table)
-    console.print(f"Look at {escape(str(out / 'index.html'))}", soft_wrap=True)
+    print_table(
+        [
+            {
+                "image": row.id,
+                "cortex, mm²": f"{row.cortex_mm2:.0f}",
+                "probability": f"{row.probability:.3f}",
+                "disagreement": f"{row.disagreement:.3f}",
+                "note": row.note,
+            }
+            for row in rows
+        ]
+    )
+    print_line(f"Look at {out / 'index.html'}")

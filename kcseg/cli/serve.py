@@ -4,24 +4,19 @@ import logging
 from pathlib import Path
 
 import click
-from rich.markup import escape
 
-from kcseg.cli.console import console, quiet_import
+from kcseg.cli.console import main, print_line, quiet_import
 from kcseg.cli.settings import PATH
 from kcseg.errors import InputError
 
 _PORT = click.IntRange(0, 65535)
 
 
-@click.command()
+@main.command()
 @click.argument("model", type=PATH, required=False)
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Where to listen; by default this machine alone."
-)
-@click.option("--port", type=_PORT, default=8501, show_default=True, help="For REST; 0 takes a free one.")
-@click.option(
-    "--grpc-port", type=_PORT, default=8500, show_default=True, help="For gRPC; 0 takes a free one."
-)
+@click.option("--host", default="127.0.0.1", help="Where to listen; by default this machine alone.")
+@click.option("--port", type=_PORT, default=8501, help="For REST; 0 takes a free one.")
+@click.option("--grpc-port", type=_PORT, default=8500, help="For gRPC; 0 takes a free one.")
 def serve(model: Path | None, host: str, port: int, grpc_port: int) -> None:
     """Serve MODEL over the REST and gRPC APIs of TF Serving.
 
@@ -43,8 +38,6 @@ def serve(model: Path | None, host: str, port: int, grpc_port: int) -> None:
 
     with exported(model or shipped_weights()) as folder:
         server = Server(folder, host=host, port=port, grpc_port=grpc_port)
-        console.print(
-            f"Serving {escape(server.rest_address)} and {escape(server.grpc_address)}", soft_wrap=True
-        )
+        print_line(f"Serving {server.rest_address} and {server.grpc_address}")
         server.run()
-    console.print("Stopped")
+    print_line("Stopped")

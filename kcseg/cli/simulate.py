@@ -4,9 +4,8 @@ from pathlib import Path
 
 import click
 import numpy as np
-from rich.markup import escape
 
-from kcseg.cli.console import console, print_path, progress_bars
+from kcseg.cli.console import main, print_line, progress_bars
 from kcseg.cli.settings import PATH
 from kcseg.config import SimulationConfig
 from kcseg.errors import InputError
@@ -20,14 +19,14 @@ from kcseg.study.preview import write_preview
 _SHOWN = 24
 
 
-@click.command()
+@main.command()
 @click.argument("folder", type=PATH)
 @click.option(
     "--train", multiple=True, type=click.IntRange(min=1), help="Images of a training batch; repeatable."
 )
-@click.option("--test", type=click.IntRange(min=0), default=299, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=2018, show_default=True)
-@click.option("--workers", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--test", type=click.IntRange(min=0), default=299)
+@click.option("--seed", type=click.IntRange(min=0), default=2018)
+@click.option("--workers", type=click.IntRange(min=1), default=2)
 @click.option("--preview", is_flag=True, help="Also write FOLDER/preview.html: images and their statistics.")
 @click.option(
     "--real",
@@ -52,12 +51,12 @@ def simulate(
     sizes = SimulationConfig(train=train or SimulationConfig().train, test=test, seed=seed)
     with progress_bars() as tell:
         simulate_challenge(folder, sizes, tell=tell, workers=workers)
-    console.print(f"Simulated {sum(sizes.train)} training and {sizes.test} test images in {folder}")
+    print_line(f"Simulated {sum(sizes.train)} training and {sizes.test} test images in {folder}")
     if preview or real:
         shown = list(list_images(folder / "train-1").values())[:_SHOWN]
         page = folder / "preview.html"
         write_preview(page, [read_image(path).hu for path in shown], real_hu, seed)
-        print_path("Look at", page)
+        print_line(f"Look at {page}")
 
 
 def _read_real(paths: tuple[Path, ...]) -> list[np.ndarray]:
@@ -69,7 +68,7 @@ def _read_real(paths: tuple[Path, ...]) -> list[np.ndarray]:
             try:
                 images.append(resample(read_image(file)).hu)
             except InputError as error:
-                console.print(f"Passed over: {escape(str(error))}", soft_wrap=True)
+                print_line(f"Passed over: {error}")
     if paths and not images:
         raise InputError(f"there is no image in HU in {', '.join(map(str, paths))}; name coronal CT crops")
     return images

@@ -5,22 +5,18 @@ from datetime import date
 from pathlib import Path
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
-from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
-from kcseg.cli.settings import config_option, data_option, preset_option, read_settings
+from kcseg.cli.console import main, print_line, print_table, progress_bars, quiet_import
+from kcseg.cli.settings import PATH, config_options, data_option
+from kcseg.config import Config
 from kcseg.ray import joined
 
 
-@click.command(cls=ClearErrorsCommand)
+@main.command()
 @data_option
-@preset_option
-@config_option
-@click.option("--run", "folder", type=click.Path(path_type=Path), help="Run folder.  [default: runs/PRESET]")
-@click.option(
-    "--pretrained", type=click.Path(path_type=Path), help="Weights to start from, of kcseg pretrain."
-)
+@config_options
+@click.option("--run", "folder", type=PATH, help="Run folder.  [default: runs/PRESET]")
+@click.option("--pretrained", type=PATH, help="Weights to start from, of kcseg pretrain.")
 @click.option("--member", "members", type=int, multiple=True, help="Train only this member; may be repeated.")
 @click.option("--force", is_flag=True, help="Replace the run in the folder.")
 @click.option(
@@ -31,8 +27,7 @@ from kcseg.ray import joined
 )
 def train(
     data: Path | None,
-    preset: str,
-    config_path: Path | None,
+    config: Config,
     folder: Path | None,
     pretrained: Path | None,
     members: tuple[int, ...],
@@ -43,9 +38,9 @@ def train(
 
     Interrupted, the same command goes on and ends with the same weights.
     """
-    config = read_settings(preset, config_path)
-    folder = folder or Path("runs") / preset
+    folder = folder or Path("runs") / click.get_current_context().params["preset"]
     with quiet_import():
+        from kcseg.page.page import table
         from kcseg.study.challenge import run_challenge
         from kcseg.training.members import train_members
         from kcseg.training.on_ray import train_members_on_ray
@@ -63,11 +58,6 @@ def train(
             train=train_members_on_ray if cluster else train_members,
         )
     if scores:
-        table = Table("predictor", "Dice, reference", "Dice, truth")
-        for row in scores:
-            truth = "–" if row["dice_truth"] is None else f"{row['dice_truth']:.4f}"
-            style = "bold" if row["name"] == "median" else None
-            table.add_row(str(row["name"]), f"{row['dice_reference']:.4f}", truth, style=style)
-        console.print(table)
+        print_table(table(scores), strong="median")
     if not members:
-        console.print(f"Look at {escape(str(folder / 'report.html'))}", soft_wrap=True)
+        print_line(f"Look at {folder / 'report.html'}")

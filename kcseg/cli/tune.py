@@ -5,25 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
-from kcseg.cli.console import ClearErrorsCommand, console, progress_bars, quiet_import
-from kcseg.cli.settings import config_option, data_option, preset_option, read_settings
+from kcseg.cli.console import main, print_line, print_table, progress_bars, quiet_import
+from kcseg.cli.settings import PATH, config_options, data_option
+from kcseg.config import Config
 from kcseg.config_json import from_json
 from kcseg.dataset.batch import training_batch
 from kcseg.errors import InputError
 from kcseg.phantom.simulate import simulate_challenge
 
 
-@click.command(cls=ClearErrorsCommand)
+@main.command()
 @data_option
-@click.option("--run", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the search.")
-@click.option("--trials", default=30, show_default=True, help="Settings to try.")
-@click.option("--folds", default=2, show_default=True, help="Folds each trial is trained on.")
+@click.option("--run", "folder", type=PATH, required=True, help="Folder of the search.")
+@click.option("--trials", default=30, help="Settings to try.")
+@click.option("--folds", default=2, help="Folds each trial is trained on.")
 @click.option("--epochs", type=int, help="Epochs of a trial.  [default: the preset's, at most 10]")
-@preset_option
-@config_option
+@config_options
 @click.option("--seed", type=int, help="Of folds, weights and proposals.  [default: the preset's]")
 @click.option("--max-parameters", type=click.IntRange(1), help="Pass over networks with more weights.")
 @click.option(
@@ -36,7 +34,6 @@ from kcseg.phantom.simulate import simulate_challenge
     "--timeout",
     type=click.FloatRange(0, min_open=True),
     default=30.0,
-    show_default=True,
     help="With several machines: minutes of silence after which one counts as missing.",
 )
 def tune(
@@ -45,8 +42,7 @@ def tune(
     trials: int,
     folds: int,
     epochs: int | None,
-    preset: str,
-    config_path: Path | None,
+    config: Config,
     seed: int | None,
     max_parameters: int | None,
     max_ms_per_image: float | None,
@@ -61,7 +57,6 @@ def tune(
     Several machines that share the folder share the work: start one with KERASTUNER_TUNER_ID=chief and each other with
     an id of its own, all with the chief's KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT.
     """
-    config = read_settings(preset, config_path)
     if seed is not None:
         config = from_json({"seed": seed}, "--seed", base=config)
     # a finished search is refused before TensorFlow is loaded
@@ -94,16 +89,17 @@ def tune(
             folder, training_batch(data), search, post=post, timeout_s=60 * timeout, tell=tell
         )
     if post.is_worker:
-        console.print("All trials have ended; the chief writes the report")
+        print_line("All trials have ended; the chief writes the report")
         return
     page = report_search(folder, search, results)
     for result in results:
         if result.status != FINISHED:
-            console.print(f"Passed over trial {result.trial}, {result.status}: {escape(result.reason)}")
+            print_line(f"Passed over trial {result.trial}, {result.status}: {result.reason}")
     best = training.best_trial(results)
-    table = Table("setting", f"trial {best.trial}, Dice {best.dice:.4f}")
-    for name, value in best.values.items():
-        table.add_row(name, f"{value:.4g}" if isinstance(value, float) else str(value))
-    console.print(table)
-    console.print(f"Settings in {escape(str(folder / 'best.json'))}", soft_wrap=True)
-    console.print(f"Look at {escape(str(page))}", soft_wrap=True)
+    head = f"trial {best.trial}, Dice {best.dice:.4f}"
+    shown = {
+        name: f"{value:.4g}" if isinstance(value, float) else value for name, value in best.values.items()
+    }
+    print_table([{"setting": name, head: value} for name, value in shown.items()])
+    print_line(f"Settings in {folder / 'best.json'}")
+    print_line(f"Look at {page}")

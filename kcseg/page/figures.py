@@ -1,11 +1,9 @@
 """The paper's figures, each drawn by one function on our data."""
 
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from kcseg.files import write
@@ -173,17 +171,11 @@ def around(mask: np.ndarray, margin_px: int = 14) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
-def save_figure(path: Path, figure: Figure) -> Path:
-    """Write a figure as PNG, atomically, and return its file."""
-    write(path, as_png(figure))
-    return path
-
-
-def as_png(figure: Figure) -> bytes:
-    """Return a figure as the bytes of a PNG file."""
-    file = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(file)
-    return file.getvalue()
+def save_figures(folder: Path, drawn: Mapping[str, tuple[Figure, str]]) -> list[tuple[Path, str]]:
+    """Write figures, each with its caption, as `<name>.png`, atomically; return each file with the caption."""
+    for name, (figure, _) in drawn.items():
+        write(folder / f"{name}.png", figure.savefig)
+    return [(folder / f"{name}.png", caption) for name, (_, caption) in drawn.items()]
 
 
 def grey(image_hu: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The pages a person looks at."""
 
 import base64
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ import kcseg
 from kcseg.config import Config
 from kcseg.config_json import to_json
 from kcseg.files import write
-from kcseg.page.figures import as_png
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("kcseg", "page"),
@@ -33,9 +33,8 @@ class Section:
     text: str = ""
     rows: Sequence[Mapping[str, Any]] = ()  # of the table; the keys of the first are its head
     strong: int | None = None  # place of the row that stands out, from 0
-    figures: Sequence[
-        tuple[Path | Figure, str]
-    ] = ()  # a PNG file, or a figure that the page alone is to hold
+    # each a PNG file, or a figure that the page alone is to hold
+    figures: Sequence[tuple[Path | Figure, str]] = ()
 
 
 def write_sections(
@@ -58,18 +57,7 @@ def render(template: str, **values: Any) -> str:
 
 def to_markdown(title: str, sections: Sequence[Section], *, beside: Path) -> str:
     """Return sections as Markdown for a file in the folder `beside`, which also holds their figures."""
-    parts = [f"# {title}"]
-    for section in sections:
-        parts += [f"## {section.title}"] if section.title else []
-        parts += [section.text] if section.text else []
-        if section.rows:
-            cells = [list(section.rows[0]), ["---"] * len(section.rows[0])]
-            cells += [[str(value) for value in row.values()] for row in section.rows]
-            parts.append("\n".join(f"| {' | '.join(row)} |" for row in cells))
-        for file, caption in section.figures:
-            assert isinstance(file, Path)
-            parts.append(f"![{caption}]({file.relative_to(beside).as_posix()})\n\n*{caption}*")
-    return "\n\n".join(parts) + "\n"
+    return render("sections.md", title=title, sections=sections, beside=beside)
 
 
 def settings_section(config: Config) -> Section:
@@ -101,4 +89,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _picture(figure: Path | Figure) -> str:
     """Return a figure as a page carries it: base64 of the PNG."""
-    return base64.b64encode(figure.read_bytes() if isinstance(figure, Path) else as_png(figure)).decode()
+    if isinstance(figure, Path):
+        png = figure.read_bytes()
+    else:
+        figure.savefig(file := io.BytesIO())
+        png = file.getvalue()
+    return base64.b64encode(png).decode()

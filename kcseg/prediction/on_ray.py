@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,7 @@ def predict_files_on_ray(
     return ordered
 
 
+@dataclass
 class _Worker:
     """A copy of the model on a node.
 
@@ -78,21 +79,20 @@ class _Worker:
     beginning four times, which is why the model is loaded with the first part.
     """
 
-    def __init__(self, model: Path, out: Path, hu_offset: int | None):
-        self._model = model
-        self._out = out
-        self._hu_offset = hu_offset
+    model: Path
+    out: Path
+    hu_offset: int | None
 
     @cached_property
     def _ensemble(self) -> Ensemble:
-        return Ensemble.load(self._model)
+        return Ensemble.load(self.model)
 
     def __call__(self, table: Any) -> Any:
         import pyarrow
 
         images = {row["id"]: Path(row["path"]) for row in table.to_pylist()}
         try:
-            predicted = predict_part(self._ensemble, images, self._out, hu_offset=self._hu_offset)
+            predicted = predict_part(self._ensemble, images, self.out, hu_offset=self.hu_offset)
             rows: list[dict[str, Any]] = [{"refused": "", **asdict(row)} for row in predicted]
         except InputError as error:
             rows = [{"refused": str(error)}]

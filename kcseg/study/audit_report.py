@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from kcseg.files import write_csv
-from kcseg.page.figures import reference_figure, save_figure, scores_figure
+from kcseg.page.figures import reference_figure, save_figures, scores_figure
 from kcseg.page.page import Section, table, write_sections
 from kcseg.phantom.annotator import FAULTS
 from kcseg.results import begin
@@ -26,6 +26,7 @@ WORST = (
     "The references most contradicted, in the order of the ranking. Left of each pair the image, right prediction only "
     "(blue), reference only (red) and both (pink)."
 )
+_TITLE = "{rank}.  {id}   Dice {dice:.2f}, {surplus_mm2} mm² surplus, {missing_mm2} mm² missing"
 _COLUMNS = (
     "Score = 1 − Dice + surprise. Surprise: how much less the network believes in the reference than it doubts anyway "
     "(mean over the reference's pixels of the log-loss under the soft mask, less its entropy). Surplus is reference "
@@ -41,15 +42,15 @@ def write_audit(out: Path, audit: Audit) -> Path:
     begin(out, RESULTS)
     write_csv(out / "table.csv", [_rounded(row) for row in audit.rows])
     scores = scores_figure([row["score"] for row in audit.rows], _faulty(audit.rows))
-    figures = [
-        (save_figure(out / "figures" / "worst.png", figure_of(audit.rows[:_SHOWN], audit)), WORST),
-        (save_figure(out / "figures" / "scores.png", scores), "Scores of all references."),
-    ]
+    drawn = {
+        "worst": (figure_of(audit.rows[:_SHOWN], audit), WORST),
+        "scores": (scores, "Scores of all references."),
+    }
     return write_sections(
         out / "index.html",
         f"Audit of {len(audit.rows)} references",
         [
-            Section(text=_INTRODUCTION, figures=figures),
+            Section(text=_INTRODUCTION, figures=save_figures(out / "figures", drawn)),
             *measured(audit.rows),
             Section("All references", _COLUMNS, table(audit.rows)),
         ],
@@ -61,10 +62,8 @@ def measured(rows: Sequence[Row]) -> list[Section]:
 
     Each is left out where it is not known.
     """
-    sections = []
     faulty = _faulty(rows)
-    if faulty is not None:
-        sections.append(_faults_found(rows, faulty))
+    sections = [] if faulty is None else [_faults_found(rows, faulty)]
     if rows[0]["reference_dice_truth"] is not None:
         sections.append(Section("Reference or prediction?", _against_truth(rows)))
     return sections
@@ -78,12 +77,7 @@ def figure_of(rows: Sequence[Row], audit: Audit) -> Figure:
         [batch.images[place] for place in places],
         [audit.predictions[place] for place in places],
         [audit.known.references[place] for place in places],
-        [
-            "{rank}.  {id}   Dice {dice:.2f}, {surplus_mm2} mm² surplus, {missing_mm2} mm² missing".format(
-                **row
-            )
-            for row in rows
-        ],
+        [_TITLE.format_map(row) for row in rows],
     )
 
 

@@ -27,8 +27,6 @@ from kcseg.training.run import (
     plan_members,
 )
 
-Trainer = Callable[[Run, Batch, Sequence[int], Tell], None]
-
 
 def run_challenge(
     folder: Path,
@@ -40,7 +38,7 @@ def run_challenge(
     force: bool = False,
     created: date | None = None,
     tell: Tell = silent,
-    train: Trainer = train_members,
+    train: Callable[[Run, Batch, Sequence[int], Tell], None] = train_members,
 ) -> list[dict[str, Any]]:
     """Do the whole challenge in a run folder, or go on where an earlier call was cut off.
 

@@ -21,9 +21,8 @@ class Findings:
     """What was measured on the test batch, by the functions of `parts`."""
 
     ensemble: Mapping[str, Scores]  # the members and every way to combine them
-    arms: Mapping[
-        str, Mapping[str, Scores]
-    ]  # fold members alone: the ensemble's, and what differs in one thing
+    # of fold members alone: the ensemble's, and what differs in one thing
+    arms: Mapping[str, Mapping[str, Scores]]
     by_count: Mapping[int, Sequence[Scores]]
     edge_share: tuple[float, float]
 

@@ -63,10 +63,8 @@ def compare(
     Writes `<start>-<seed>/history.csv` to the folder.
 
     Args:
-        folder: of the comparison.
         batch: images and references to train on.
         pretrained: weights that `kcseg pretrain` wrote.
-        comparison: what is compared.
         tell: told of every step, over all trainings.
 
     Returns:
@@ -77,7 +75,13 @@ def compare(
         InputError: the weights do not fit, or the folder holds something else.
     """
     starts = {PRETRAINED: load_pretrained(pretrained, comparison.config.network), RANDOM: None}
-    facts = _facts(batch, pretrained, comparison)
+    facts = {
+        "config": to_json(comparison.config),
+        "steps": comparison.steps,
+        "every": comparison.every,
+        "pretrained_sha256": sha256(pretrained),
+        "data": {"images": len(batch), "sha256": batch.fingerprint()},
+    }
     require_own(folder / _SETTINGS, facts, "comparison", "challenge", "persons", "pretraining")
     histories: dict[str, list[History]] = {name: [] for name in starts}
     with locked(folder):
@@ -120,13 +124,3 @@ def _train(
     )
     (folder / "state.npz").unlink()
     keras.backend.clear_session(free_memory=True)
-
-
-def _facts(batch: Batch, pretrained: Path, comparison: Comparison) -> dict[str, object]:
-    return {
-        "config": to_json(comparison.config),
-        "steps": comparison.steps,
-        "every": comparison.every,
-        "pretrained_sha256": sha256(pretrained),
-        "data": {"images": len(batch), "sha256": batch.fingerprint()},
-    }

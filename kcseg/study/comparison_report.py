@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from kcseg.files import write_csv
-from kcseg.page.figures import save_figure
+from kcseg.page.figures import save_figures
 from kcseg.page.page import Section, settings_section, table, write_sections
 from kcseg.study.comparison import PRETRAINED, RANDOM, Comparison, History
 
@@ -36,21 +36,18 @@ def comparison_rows(histories: Mapping[str, Sequence[History]]) -> list[dict[str
     The final Dice is that of the last look. Both starts of a seed have to reach the same value, 95 % of the final
     Dice of the random one, so that neither is helped by ending low.
     """
-    rows = []
-    for seed, (ours, theirs) in enumerate(
-        zip(histories[PRETRAINED], histories[RANDOM], strict=True), start=1
-    ):
-        aim = _SHARE * theirs[-1]["val_dice"]
-        rows.append(
-            {
-                "seed": seed,
-                "final_dice_pretrained": ours[-1]["val_dice"],
-                "final_dice_random": theirs[-1]["val_dice"],
-                "steps_pretrained": steps_to_reach(ours, aim),
-                "steps_random": steps_to_reach(theirs, aim),
-            }
-        )
-    return rows
+    finals = [random[-1]["val_dice"] for random in histories[RANDOM]]
+    pairs = zip(histories[PRETRAINED], histories[RANDOM], finals, strict=True)
+    return [
+        {
+            "seed": seed,
+            "final_dice_pretrained": pretrained[-1]["val_dice"],
+            "final_dice_random": final,
+            "steps_pretrained": steps_to_reach(pretrained, _SHARE * final),
+            "steps_random": steps_to_reach(random, _SHARE * final),
+        }
+        for seed, (pretrained, random, final) in enumerate(pairs, start=1)
+    ]
 
 
 def comparison_figure(histories: Mapping[str, Sequence[History]]) -> Figure:
@@ -84,13 +81,15 @@ def report_comparison(
     """
     rows = comparison_rows(histories)
     write_csv(folder / "comparison.csv", rows)
-    drawn = save_figure(folder / "figures" / "comparison.png", comparison_figure(histories))
+    drawn = {"comparison": (comparison_figure(histories), CAPTION)}
     note = "The two trainings of a seed share fold, order of the images and everything random but the first weights."
     return write_sections(
         folder / "report.html",
         "Pre-trained against random weights",
         [
-            Section(text=f"{comparison_sentence(rows)} {note}", figures=[(drawn, CAPTION)]),
+            Section(
+                text=f"{comparison_sentence(rows)} {note}", figures=save_figures(folder / "figures", drawn)
+            ),
             Section(
                 f"Steps to {_SHARE:.0%} of the final Dice of the random start", rows=comparison_cells(rows)
             ),

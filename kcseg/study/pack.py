@@ -79,15 +79,11 @@ def pack_run(
         packed = Bundle(temporary, run.config, {**facts, **write_weights(temporary, run, precision)})
         packed.card["agreement_with_run"] = _agreement(run, packed, images)
         write_json(temporary / CARD, packed.card)
-        write(temporary / _README, model_card(packed))
+        sizes = {name: (temporary / name).stat().st_size for name in packed.card["files"]}
+        card = render("card.md", **packed.card, config=run.config, sample=EXPORT.sample_images, sizes=sizes)
+        write(temporary / _README, card)
         remove_files(out, earlier)
     return load_bundle(out)
-
-
-def model_card(bundle: Bundle) -> str:
-    """Return the model card as Markdown, from what `card.json` and `config.json` state."""
-    sizes = {name: (bundle.folder / name).stat().st_size for name in bundle.card["files"]}
-    return render("card.md", **bundle.card, config=bundle.config, sample=EXPORT.sample_images, sizes=sizes)
 
 
 def _agreement(run: Run, packed: Bundle, images: list[np.ndarray]) -> float:

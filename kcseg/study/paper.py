@@ -11,14 +11,13 @@ from skimage.morphology import convex_hull_image
 from kcseg.dataset.batch import Batch, evenly
 from kcseg.network.unet import build_unet
 from kcseg.page.architecture import architecture_figure
-from kcseg.page.figures import disagreement_figure, overlay_figure, save_figure
-from kcseg.progress import Tell, counted, silent
-from kcseg.serving.runner import Ensemble, Segmentation
+from kcseg.page.figures import disagreement_figure, overlay_figure, save_figures
 from kcseg.study.audit import Audit, Row
 from kcseg.study.audit_report import figure_of
 from kcseg.study.comparison import History
 from kcseg.study.comparison_report import CAPTION, comparison_figure
 from kcseg.study.known import Known
+from kcseg.study.parts import Members
 from kcseg.study.scores import dice
 from kcseg.training.run import Run
 
@@ -39,12 +38,11 @@ _CONTRADICTED = (
 def paper_figures(
     out: Path,
     run: Run,
-    ensemble: Ensemble,
+    members: Members,
     *,
     audit: Audit,
     test: Known,
     starts: Mapping[str, Sequence[History]],
-    tell: Tell = silent,
 ) -> list[tuple[Path, str]]:
     """Write the paper's six figures to `out`, and return each with its caption.
 
@@ -52,16 +50,11 @@ def paper_figures(
 
     Args:
         out: the folder for `figure-1.png` and so on.
-        run, ensemble: the trained run, and its export.
+        run, members: the trained run, and what its members find on the test images.
         audit, test: of its training images, and test images.
         starts: histories of pre-trained and random starts.
-        tell: told of every test image.
     """
-    training, tested = audit.known, test.batch
-    segmented, one_more = [], counted(tell, "drawing", len(tested))
-    for found in ensemble.segment_each(tested.images):
-        segmented.append(found)
-        one_more()
+    training, tested, masks = audit.known, test.batch, members.masks()
     drawn = {
         2: (architecture_figure(build_unet(run.config.network, seed=0)), _NETWORK),
         3: (comparison_figure(starts), CAPTION),
@@ -72,21 +65,15 @@ def paper_figures(
         figure = _overlays(training.batch, training.references, shown)
         drawn[1] = figure, f"References in blue: {', '.join(shown)}."
     if run.config.ensemble.folds >= 3:
-        places = choose_disagreement(segmented)
+        places = choose_disagreement(members)
         images = [tested.images[place] for place in places]
-        folds = [ensemble.soft_masks(image[np.newaxis])[0, :3] for image in images]
-        drawn[4] = (
-            disagreement_figure(images, folds, [tested.ids[place] for place in places]),
-            _DISAGREEMENT,
-        )
+        folds = [members.kept[place][:3] for place in places]
+        titles = [tested.ids[place] for place in places]
+        drawn[4] = disagreement_figure(images, folds, titles), _DISAGREEMENT
     if test.truth is not None:
-        masks = [found.mask for found in segmented]
         shown = choose_results(masks, test.truth)
         drawn[5] = _overlays(tested, masks, shown), f"The ensemble in blue: {', '.join(shown)}."
-    return [
-        (save_figure(out / f"figure-{number}.png", figure), caption)
-        for number, (figure, caption) in sorted(drawn.items())
-    ]
+    return save_figures(out, {f"figure-{number}": drawn[number] for number in sorted(drawn)})
 
 
 def choose_references(
@@ -140,9 +127,13 @@ def choose_results(masks: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> 
     }
 
 
-def choose_disagreement(segmented: Sequence[Segmentation], count: int = 4) -> list[int]:
-    """Choose images for figure 4, evenly spaced from the least to the most mean disagreement within the mask."""
-    means = [float(found.disagreement[found.mask].mean()) if found.mask.any() else 0.0 for found in segmented]
+def choose_disagreement(members: Members, count: int = 4) -> list[int]:
+    """Choose images for figure 4, evenly spaced from the least to the most mean disagreement within the mask.
+
+    Disagreement is the standard deviation over the members.
+    """
+    pairs = zip(members.kept, members.masks(), strict=True)
+    means = [kept.std(axis=0).mean(where=mask) if mask.any() else 0.0 for kept, mask in pairs]
     order = np.argsort(means, kind="stable")
     return [int(order[place]) for place in evenly(len(order), count)]
 

@@ -1,14 +1,14 @@
 """What each part of the method adds: ways to combine the members, scored on the same test images."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from kcseg.config import Config, EnsembleConfig
+from kcseg.config import EnsembleConfig
 from kcseg.network.components import keep_largest_component
 from kcseg.progress import Tell, counted, silent
 from kcseg.study.known import Known
@@ -32,6 +32,10 @@ class Members:
             keep_largest_component, threshold=config.component_threshold, neighbours=config.neighbours
         )
         return cls(config, raw, [largest(one).numpy() for one in raw])
+
+    def masks(self) -> list[np.ndarray]:
+        """Return the ensemble's mask of each image, cut from the median: bool (height, width)."""
+        return [np.median(kept, axis=0) > self.config.mask_threshold for kept in self.kept]
 
     def folds(self) -> "Members":
         """Return the fold members alone."""
@@ -92,25 +96,8 @@ def edge_share(members: Members, known: Known, within_px: int = 2) -> tuple[floa
 
     Disagreement is the standard deviation over members; both are shares of the whole.
     """
-    near = np.concatenate([_near_edge(reference, within_px).ravel() for reference in known.references])
+    # a pixel lies inside or outside: one of its two distances is 0
+    distances = [distance_transform_edt(one) + distance_transform_edt(~one) for one in known.references]
+    near = np.concatenate([distance.ravel() for distance in distances]) <= within_px
     disagreement = np.concatenate([one.std(axis=0).ravel() for one in members.kept])
     return float(disagreement[near].sum() / disagreement.sum()), float(near.mean())
-
-
-def without_augmentation(config: Config) -> Config:
-    """Return the configuration with every random change of the images switched off."""
-    still = replace(
-        config.augmentation,
-        translation_px=0.0,
-        rotation_degrees=0.0,
-        zoom=(1.0, 1.0),
-        noise_deviation=(0.0, 0.0),
-        brightness=0.0,
-        contrast=0.0,
-    )
-    return replace(config, augmentation=still)
-
-
-def _near_edge(mask: np.ndarray, within_px: int) -> np.ndarray:
-    inside, outside = distance_transform_edt(mask), distance_transform_edt(~mask)
-    return np.maximum(inside, outside) <= within_px

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from kcseg.config import Config
 from kcseg.dataset.coco import PERSON, UNKNOWN, CocoPersons
 from kcseg.files import read_facts
-from kcseg.page.figures import PREDICTION, REFERENCE, gallery_figure, save_figure, tint, training_figure
+from kcseg.page.figures import PREDICTION, REFERENCE, gallery_figure, save_figures, tint, training_figure
 from kcseg.page.page import Section, settings_section, write_sections
 from kcseg.phantom.persons import simulate_persons
 from kcseg.progress import Tell, silent
@@ -25,11 +25,7 @@ _PERSONS = {"train": 1500, "val": 150}  # images, where COCO is not given
 def pretrained_weights(folder: Path, coco: Path | None, config: Config, tell: Tell = silent) -> Path:
     """Pre-train in `pretraining/` inside a folder, unless an earlier call did, and return the weights.
 
-    Args:
-        folder: of what the weights are for.
-        coco: a folder in COCO's layout; None simulates persons in `persons/` inside the folder.
-        config: as of `pretrain`.
-        tell: told of the persons simulated and of the training's steps.
+    `coco` is a folder in COCO's layout; None simulates persons in `persons/` inside `folder`.
 
     Raises:
         InputError: as `pretrain` and `simulate_persons`.
@@ -51,16 +47,12 @@ def report_pretraining(folder: Path, config: Config, persons: CocoPersons) -> Pa
         persons.crop(int(order[number % len(order)]), config.pretraining, random) for number in range(_SHOWN)
     ]
     curves = training_figure({"COCO persons": read_history(folder)})
-    figures = [
-        (
-            save_figure(folder / "figures" / "crops.png", crops_figure(crops)),
-            "Crops as the network sees them; persons in blue; crowds, which are left out, in red.",
-        ),
-        (
-            save_figure(folder / "figures" / "training.png", curves),
-            "Dice on held-out crops and training loss.",
-        ),
-    ]
+    shown = "Crops as the network sees them; persons in blue; crowds, which are left out, in red."
+    drawn = {
+        "crops": (crops_figure(crops), shown),
+        "training": (curves, "Dice on held-out crops and training loss."),
+    }
+    figures = save_figures(folder / "figures", drawn)
     sections = [Section("Figures", figures=figures), settings_section(config)]
     return write_sections(folder / "report.html", "Pre-training on COCO persons", sections, _facts(folder))
 

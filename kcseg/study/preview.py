@@ -22,10 +22,7 @@ def write_preview(
 ) -> None:
     """Write one HTML page: images in random order, their statistics side by side, and at its end which are real.
 
-    Args:
-        path: of the page.
-        simulated_hu, real_hu: images in HU (height, width) at 1 mm; there need not be real ones.
-        seed: of the order.
+    Images are in HU (height, width) at 1 mm; there need not be real ones. `seed` draws the order.
     """
     kinds = {_SIMULATED: list(simulated_hu), _REAL: list(real_hu)}
     kinds = {kind: images for kind, images in kinds.items() if images}

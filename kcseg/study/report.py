@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from kcseg.dataset.batch import evenly, find_batches
 from kcseg.files import write_csv
 from kcseg.image.listing import list_images
-from kcseg.page.figures import disagreement_figure, save_figure, segmentation_figure, training_figure
+from kcseg.page.figures import disagreement_figure, save_figures, segmentation_figure, training_figure
 from kcseg.page.page import Section, settings_section, table, write_sections
 from kcseg.phantom.simulate import is_simulated
 from kcseg.prediction.predict import predict_files
@@ -29,13 +30,8 @@ _SCORES = (
 def segment_test_batches(run: Run, ensemble: Ensemble, challenge: Path, tell: Tell = silent) -> None:
     """Segment every test batch of the challenge into `predictions/<batch>/` inside the run folder."""
     for name, folder in find_batches(challenge, "test").items():
-        predict_files(
-            ensemble,
-            list_images(folder),
-            run.folder / "predictions" / name,
-            force=True,  # what an interrupted call left
-            tell=tell,
-        )
+        # with force, since an interrupted call may have left some
+        predict_files(ensemble, list_images(folder), run.folder / "predictions" / name, force=True, tell=tell)
 
 
 def report_run(run: Run, ensemble: Ensemble, challenge: Path, tell: Tell = silent) -> list[dict[str, Any]]:
@@ -43,35 +39,41 @@ def report_run(run: Run, ensemble: Ensemble, challenge: Path, tell: Tell = silen
 
     Returns the rows of `scores.csv`; none where the challenge has no test batch with references.
     """
-    sections, figures, rows = [], [], []
+    sections: list[Section] = []
+    drawn: dict[str, tuple[Figure, str]] = {}
+    rows: list[dict[str, Any]] = []
     if test := known_test(challenge):
         scores = evaluate(ensemble, test, run.config.ensemble, tell)
         rows = score_rows(scores)
         write_csv(run.folder / "scores.csv", rows)
         sections = [Section("Scores on the test batch", _SCORES, table(rows), strong=len(rows) - 1)]
-        figures = _test_figures(run, ensemble, test, scores["median"])
+        drawn = _test_figures(run, ensemble, test, scores["median"])
     histories = {
         f"member {number}": read_history(run.member_folder(number)) for number in run.config.member_numbers
     }
-    curves = save_figure(run.folder / "figures" / "training.png", training_figure(histories))
-    figures.append((curves, "Training: held-out Dice and training loss, a line per member."))
+    caption = "Training: held-out Dice and training loss, a line per member."
+    drawn["training"] = training_figure(histories), caption
     sections += [
         Section("Members", rows=table(_member_rows(run))),
-        Section("Figures", figures=figures),
+        Section("Figures", figures=save_figures(run.folder / "figures", drawn)),
         settings_section(run.config),
     ]
-    facts = {
-        "images": "simulated challenge" if is_simulated(challenge) else f"challenge folder {challenge.name}",
-        "training images": run.training_data()["images"],
-        "test images": len(test.batch) if test else "none with references",
-        "seed": run.config.seed,
-    }
+    facts = {**described(run, challenge, test), "seed": run.config.seed}
     title = f"Renal cortex: {run.config.members} members and their median"
     write_sections(run.report_path, title, sections, facts)
     return rows
 
 
-def _test_figures(run: Run, ensemble: Ensemble, test: Known, scores: Scores) -> list[tuple[Path, str]]:
+def described(run: Run, challenge: Path, test: Known | None) -> dict[str, object]:
+    """Return what a run was trained and scored on, by name."""
+    return {
+        "images": "simulated challenge" if is_simulated(challenge) else f"challenge folder {challenge.name}",
+        "training images": run.training_data()["images"],
+        "test images": len(test.batch) if test else "none with references",
+    }
+
+
+def _test_figures(run: Run, ensemble: Ensemble, test: Known, scores: Scores) -> dict[str, tuple[Figure, str]]:
     """Draw the images from the best to the worst score, evenly spaced between: the page must not flatter."""
     chosen = np.argsort(-scores.reference, kind="stable")[evenly(len(test.batch), 6)]
     images, references = ([one[index] for index in chosen] for one in (test.batch.images, test.references))
@@ -79,14 +81,12 @@ def _test_figures(run: Run, ensemble: Ensemble, test: Known, scores: Scores) -> 
     masks = [np.median(one, axis=0) > run.config.ensemble.mask_threshold for one in soft_masks]
     titles = [f"{test.batch.ids[index]}: Dice {scores.reference[index]:.3f}" for index in chosen]
     caption = "Median ensemble on test images, from the best Dice (left) to the worst (right)."
-    drawn = [("segmentation", segmentation_figure(images, masks, references, titles), caption)]
+    drawn = {"segmentation": (segmentation_figure(images, masks, references, titles), caption)}
     if run.config.ensemble.folds >= 3:
         disagreement = disagreement_figure(images, [one[:3] for one in soft_masks], titles)
         caption = "Three fold members in red, green and blue; white where they agree."
-        drawn.append(("fold_disagreement", disagreement, caption))
-    return [
-        (save_figure(run.folder / "figures" / f"{name}.png", figure), text) for name, figure, text in drawn
-    ]
+        drawn["fold_disagreement"] = disagreement, caption
+    return drawn
 
 
 def _member_rows(run: Run) -> list[dict[str, Any]]:

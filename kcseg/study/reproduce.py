@@ -13,7 +13,6 @@ from kcseg.errors import InputError
 from kcseg.files import locked, read_facts, require_own, sha256, write_json
 from kcseg.phantom.simulate import simulate_challenge
 from kcseg.progress import Tell, silent, within
-from kcseg.serving.runner import Ensemble
 from kcseg.study.audit import audit_run
 from kcseg.study.audit_report import write_audit
 from kcseg.study.challenge import run_challenge
@@ -21,14 +20,17 @@ from kcseg.study.claims import ENSEMBLE, NO_AUGMENTATION, RANDOM_START, Findings
 from kcseg.study.comparison import Comparison, compare
 from kcseg.study.known import Known, known_test, known_training
 from kcseg.study.paper import paper_figures
-from kcseg.study.parts import Members, by_count, combine, edge_share, without_augmentation
+from kcseg.study.parts import Members, by_count, combine, edge_share
 from kcseg.study.pretraining import pretrained_weights
+from kcseg.study.report import described
 from kcseg.study.reproduction_report import report_reproduction
 from kcseg.study.soft_masks import soft_masks
 from kcseg.training.members import train_members
 from kcseg.training.run import Run, load_run, open_run
+from kcseg.training.space import configure
 
 _SETTINGS = "study.json"
+_STILL = {"augmentation.geometry": 0.0, "augmentation.intensity": 0.0}  # images are never changed
 _STAGES = ("challenge", "persons", "pretraining", "comparison", ENSEMBLE, RANDOM_START, NO_AUGMENTATION)
 
 
@@ -54,10 +56,15 @@ def reproduce(folder: Path, study: Study, tell: Tell = silent) -> Path:
     """
     config = study.config
     training = known_training(study.data) if study.data else None
-    facts = _facts(study, training)
-    require_own(folder / _SETTINGS, facts, "study", *_STAGES)
+    settings = {
+        "config": to_json(config),
+        "data": training and training.batch.fingerprint(),
+        "coco": study.coco and sha256(study.coco / "annotations" / "instances_train2017.json"),
+        "steps": study.steps,
+    }
+    require_own(folder / _SETTINGS, settings, "study", *_STAGES)
     with locked(folder):
-        write_json(folder / _SETTINGS, facts)
+        write_json(folder / _SETTINGS, settings)
         challenge = study.data or folder / "challenge"
         if study.data is None:
             simulate_challenge(challenge, config.simulation, tell=tell, workers=2)
@@ -69,21 +76,18 @@ def reproduce(folder: Path, study: Study, tell: Tell = silent) -> Path:
         comparison = Comparison(config, seeds=study.seeds, steps=study.steps)
         starts = compare(folder / "comparison", batch, weights, comparison, tell)
         main = _train_ensemble(folder / ENSEMBLE, challenge, weights, study, tell)
+        still = configure(config, _STILL)
         arms = {
             RANDOM_START: _train_folds(folder / RANDOM_START, batch, config, None, tell),
-            NO_AUGMENTATION: _train_folds(
-                folder / NO_AUGMENTATION, batch, without_augmentation(config), weights, tell
-            ),
+            NO_AUGMENTATION: _train_folds(folder / NO_AUGMENTATION, batch, still, weights, tell),
         }
         audit = audit_run(main, training, tell)
         write_audit(folder / "audit", audit)
-        ensemble = Ensemble.load(main.folder)
-        figures = paper_figures(
-            folder / "figures", main, ensemble, audit=audit, test=test, starts=starts, tell=tell
-        )
-        findings = _evaluate(main, arms, test, tell)
-        described = _described(folder, study, batch, test.batch)
-        return report_reproduction(folder, config, findings, starts, described, figures, audit)
+        members = _members(main, test, tell)
+        figures = paper_figures(folder / "figures", main, members, audit=audit, test=test, starts=starts)
+        findings = _evaluate(members, arms, test, tell)
+        facts = described(main, challenge, test) | _described(folder, study)
+        return report_reproduction(folder, config, findings, starts, facts, figures, audit)
 
 
 def _train_ensemble(folder: Path, challenge: Path, weights: Path, study: Study, tell: Tell) -> Run:
@@ -107,16 +111,15 @@ def _train_folds(folder: Path, batch: Batch, config: Config, weights: Path | Non
     return run
 
 
-def _evaluate(main: Run, arms: Mapping[str, Run], test: Known, tell: Tell) -> Findings:
+def _members(run: Run, test: Known, tell: Tell) -> Members:
+    found = soft_masks(run, test.batch.images, run.config.member_numbers, within(tell, run.folder.name))
+    return Members.of(found, run.config.ensemble)
+
+
+def _evaluate(ensemble: Members, arms: Mapping[str, Run], test: Known, tell: Tell) -> Findings:
     """Score every network and every way to combine them on the test batch."""
-
-    def members(run: Run, name: str) -> Members:
-        found = soft_masks(run, test.batch.images, run.config.member_numbers, within(tell, name))
-        return Members.of(found, run.config.ensemble)
-
-    ensemble = members(main, ENSEMBLE)
     folds = ensemble.folds()
-    others = {name: combine(members(run, name), test) for name, run in arms.items()}
+    others = {name: combine(_members(run, test, tell), test) for name, run in arms.items()}
     return Findings(
         ensemble=combine(ensemble, test),
         arms={ENSEMBLE: combine(folds, test), **others},
@@ -125,28 +128,15 @@ def _evaluate(main: Run, arms: Mapping[str, Run], test: Known, tell: Tell) -> Fi
     )
 
 
-def _described(folder: Path, study: Study, batch: Batch, test: Batch) -> dict[str, str]:
-    """Return what was run, by name."""
+def _described(folder: Path, study: Study) -> dict[str, object]:
+    """Return how it was trained, by name."""
     persons = read_facts(folder / "pretraining" / "result.json", images=dict, validation_dice=float)
     config = study.config
     return {
-        "images": "simulated challenge" if study.data is None else f"challenge folder {study.data.name}",
-        "training images": str(len(batch)),
-        "test images": str(len(test)),
         "members": f"{config.ensemble.folds} on folds, {config.ensemble.full_members} on all images",
         "pre-trained on": f"{persons['images']['train']} images of "
         + ("simulated persons" if study.coco is None else study.coco.name)
         + f", Dice {persons['validation_dice']:.3f} on held-out crops",
-        "seed": str(config.seed),
+        "seed": config.seed,
         "TensorFlow, Keras": ", ".join(map(version, ("tensorflow", "keras"))),
-    }
-
-
-def _facts(study: Study, training: Known | None) -> dict[str, object]:
-    """Return what must not change between calls."""
-    return {
-        "config": to_json(study.config),
-        "data": training and training.batch.fingerprint(),
-        "coco": study.coco and sha256(study.coco / "annotations" / "instances_train2017.json"),
-        "steps": study.steps,
     }

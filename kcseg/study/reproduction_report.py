@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from kcseg.config import Config
 from kcseg.files import write, write_json
-from kcseg.page.figures import save_figure
+from kcseg.page.figures import save_figures
 from kcseg.page.page import Section, settings_section, to_markdown, write_sections
 from kcseg.study.audit import Audit
 from kcseg.study.audit_report import WORST, measured
@@ -55,7 +55,7 @@ def report_reproduction(
     config: Config,
     findings: Findings,
     starts: Mapping[str, Sequence[History]],
-    facts: Mapping[str, str],
+    facts: Mapping[str, object],
     paper: Sequence[tuple[Path, str]],
     audit: Audit,
 ) -> Path:
@@ -65,7 +65,7 @@ def report_reproduction(
     pictures of the audit are in `audit/`.
     """
     stated, seeds = claims(findings, starts), comparison_rows(starts)
-    counts = save_figure(folder / "figures" / "members.png", counts_figure(findings.by_count))
+    counts = {"members": (counts_figure(findings.by_count), _COUNTS)}
     arms = {
         f"{name}: {way}": scores[way]
         for name, scores in findings.arms.items()
@@ -82,7 +82,7 @@ def report_reproduction(
         ),
         Section("The ensemble and its parts", _SCORES, rows=_rows(findings.ensemble)),
         Section("Fold members alone, and what differs in one thing", _ARMS, rows=_rows(arms)),
-        Section("One to seven members", figures=[(counts, _COUNTS)]),
+        Section("One to seven members", figures=save_figures(folder / "figures", counts)),
         Section("Pre-trained against random start", comparison_sentence(seeds), rows=comparison_cells(seeds)),
         Section(
             "The audit of the references",

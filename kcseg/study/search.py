@@ -14,7 +14,7 @@ from sklearn.inspection import permutation_importance
 
 from kcseg.config_json import to_json
 from kcseg.files import locked, write_csv, write_json
-from kcseg.page.figures import save_figure
+from kcseg.page.figures import save_figures
 from kcseg.page.page import Section, table, write_sections
 from kcseg.training.space import Between, OneOf, four_digits
 from kcseg.training.trial import FINISHED, TrialResult
@@ -30,13 +30,12 @@ _NOTE = (
 def report_search(folder: Path, search: Search, results: Sequence[TrialResult]) -> Path:
     """Write `best.json`, `trials.csv`, `figures/` and `report.html` of a finished search, and return the page.
 
-    `best.json` is a whole configuration, as a training takes it: with the epochs of the configuration
-    the search began with, and the values of the best trial.
+    `best.json` is a whole configuration, as a training takes it: the search's own with the values of the best trial.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    best = best_trial(list(results))
+    best = best_trial(results)
     rows = [_row(result, search) for result in results]
     shown = [
         {name.rpartition(".")[2]: value for name, value in row.items() if not name.startswith("dice_")}
@@ -55,7 +54,7 @@ def report_search(folder: Path, search: Search, results: Sequence[TrialResult]) 
         write_json(folder / "best.json", to_json(search.settings(best.values)))
         write_csv(folder / "trials.csv", rows)
         sections = [
-            Section(text=_NOTE, figures=_draw(folder / "figures", search, results)),
+            Section(text=_NOTE, figures=save_figures(folder / "figures", _draw(search, results))),
             Section("Trials, the best first", rows=table(shown), strong=0),
         ]
         return write_sections(folder / "report.html", "Search of the settings", sections, facts)
@@ -103,13 +102,9 @@ def _show_bounds(axes: Axes, dimension: OneOf | Between) -> None:
         ticks = [textwrap.fill(word, 13, break_long_words=False) for word in words]
         axes.set_xticks(range(len(ticks)), ticks)
         axes.set_xlim(-0.5, len(ticks) - 0.5)
-    elif dimension.logarithmic:
-        margin = (dimension.high / dimension.low) ** 0.05
-        axes.set_xscale("log")
-        axes.set_xlim(dimension.low / margin, dimension.high * margin)
     else:
-        margin = 0.05 * (dimension.high - dimension.low)
-        axes.set_xlim(dimension.low - margin, dimension.high + margin)
+        axes.set_xscale("log" if dimension.logarithmic else "linear")
+        axes.update_datalim([(dimension.low, 0), (dimension.high, 0)], updatey=False)
 
 
 def importance(
@@ -124,9 +119,8 @@ def importance(
     if len(scores) < _ENOUGH_TO_WEIGH or np.ptp(scores) == 0:
         return {}
     values = _values(space, results)
-    forest = RandomForestRegressor(n_estimators=300, min_samples_leaf=2, random_state=seed).fit(
-        values, scores
-    )
+    forest = RandomForestRegressor(n_estimators=300, min_samples_leaf=2, random_state=seed)
+    forest.fit(values, scores)
     found = permutation_importance(forest, values, scores, n_repeats=50, random_state=seed)
     pairs = zip(found.importances_mean.tolist(), found.importances_std.tolist(), strict=True)
     return dict(zip(space, pairs, strict=True))
@@ -142,19 +136,16 @@ def importance_figure(weights: Mapping[str, tuple[float, float]]) -> Figure:
     return figure
 
 
-def _draw(folder: Path, search: Search, results: Sequence[TrialResult]) -> list[tuple[Path, str]]:
-    drawn = [
-        ("progress", progress_figure(results), "Dice over trials."),
-        (
-            "parameters",
-            parameters_figure(search.space, results),
-            "Dice over each searched value; later trials are darker.",
-        ),
-    ]
+def _draw(search: Search, results: Sequence[TrialResult]) -> dict[str, tuple[Figure, str]]:
+    parameters = parameters_figure(search.space, results)
+    drawn = {
+        "progress": (progress_figure(results), "Dice over trials."),
+        "parameters": (parameters, "Dice over each searched value; later trials are darker."),
+    }
     if weights := importance(search.space, results, seed=search.config.seed):
         caption = "What mattered among these trials, by a random forest. Few trials: a hint, no proof."
-        drawn.append(("importance", importance_figure(weights), caption))
-    return [(save_figure(folder / f"{name}.png", figure), caption) for name, figure, caption in drawn]
+        drawn["importance"] = importance_figure(weights), caption
+    return drawn
 
 
 def _row(result: TrialResult, search: Search) -> dict[str, Any]:
@@ -181,17 +172,12 @@ def _finished(results: Sequence[TrialResult]) -> tuple[np.ndarray, np.ndarray]:
 
 def _values(space: Mapping[str, OneOf | Between], results: Sequence[TrialResult]) -> np.ndarray:
     """Return the values of the finished trials, (trials, dimensions); of one of a few, its place among these."""
-    return np.array(
-        [
-            [
-                one.values.index(result.values[name]) if isinstance(one, OneOf) else result.values[name]
-                for name, one in space.items()
-            ]
-            for result in results
-            if result.status == FINISHED
-        ],
-        float,
-    )
+    trials = [result.values for result in results if result.status == FINISHED]
+    columns = [
+        [one.values.index(values[name]) if isinstance(one, OneOf) else values[name] for values in trials]
+        for name, one in space.items()
+    ]
+    return np.array(columns, float).T
 
 
 def _label(name: str) -> str:

@@ -11,7 +11,7 @@ from kcseg.page.figures import (
     overlay,
     overlay_figure,
     reference_figure,
-    save_figure,
+    save_figures,
     scores_figure,
     segmentation_figure,
     training_figure,
@@ -51,8 +51,9 @@ def test_figures_are_written_as_pictures(tmp_path):
         "disagreement": disagreement_figure(images, folds, ["a", "b"]),
         "training": training_figure({"member 1": history, "member 7": [{"step": 10.0, "loss": 0.6}]}),
     }
-    for name, figure in figures.items():
-        save_figure(tmp_path / f"{name}.png", figure)
+    written = save_figures(tmp_path, {name: (figure, f"The {name}.") for name, figure in figures.items()})
+    assert written == [(tmp_path / f"{name}.png", f"The {name}.") for name in figures]
+    for name in figures:
         pixels = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"))
         assert min(pixels.shape[:2]) > 200 and pixels.std() > 10
     dice_axes, loss_axes = figures["training"].axes

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 
-from kcseg.serving.runner import Ensemble
 from kcseg.study.audit import audit_run
 from kcseg.study.comparison import PRETRAINED, RANDOM
 from kcseg.study.known import Known
 from kcseg.study.paper import choose_contradicted, choose_references, choose_results, paper_figures
+from kcseg.study.parts import Members
+from kcseg.study.soft_masks import soft_masks
 
 
 @pytest.fixture
@@ -55,14 +56,15 @@ def test_references_show_their_planted_fault_alone(ring):
 
 
 def test_figures_are_written_and_those_without_facts_left_out(tmp_path, trained_run, rings):
-    ensemble = Ensemble.load(trained_run.folder)
+    found = soft_masks(trained_run, rings.images, trained_run.config.member_numbers)
+    members = Members.of(found, trained_run.config.ensemble)
     looks = [{"step": 10.0, "val_dice": 0.5, "binary_crossentropy": 0.2}]
     starts = {PRETRAINED: [looks], RANDOM: [looks]}
     faults = (("columns_merged",), ("vessels_included",), *((),) * 10)
 
     def names(out, known):
         audit = audit_run(trained_run, known)
-        written = paper_figures(out, trained_run, ensemble, audit=audit, test=known, starts=starts)
+        written = paper_figures(out, trained_run, members, audit=audit, test=known, starts=starts)
         assert all(path.stat().st_size > 10_000 for path, _ in written)
         return [path.name for path, _ in written]
 

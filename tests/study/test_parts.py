@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
@@ -8,7 +6,7 @@ from skimage.measure import label
 from kcseg.dataset.batch import Batch
 from kcseg.serving.runner import Ensemble
 from kcseg.study.known import Known
-from kcseg.study.parts import Members, averaged, by_count, combine, edge_share, without_augmentation
+from kcseg.study.parts import Members, averaged, by_count, combine, edge_share
 from kcseg.study.scores import dice, evaluate
 from kcseg.study.soft_masks import soft_masks
 
@@ -107,19 +105,8 @@ def test_disagreement_at_the_edge_is_told_from_that_elsewhere(members):
     assert edge_share(made, known)[0] < 0.3
 
 
-def test_without_augmentation_nothing_is_changed(tiny):
-    from kcseg.dataset.augment import Augmenter
-
-    still = without_augmentation(tiny)
-    assert replace(still, augmentation=tiny.augmentation) == tiny
-    random = np.random.default_rng(0)
-    images, labels = random.random((2, 32, 32), np.float32), random.integers(0, 2, (2, 32, 32), np.uint8)
-    changed, moved = Augmenter(still.augmentation)(images, labels, seed=3)
-    np.testing.assert_allclose(changed, images, atol=1e-6)
-    np.testing.assert_array_equal(moved, labels)
-
-
 def test_dice_is_the_challenges(scores, members, rings):
     masks = [np.median(one, axis=0) > 0.5 for one in members.kept]
+    np.testing.assert_array_equal(members.masks(), masks)
     expected = [dice(mask, reference) for mask, reference in zip(masks, rings.masks, strict=True)]
     np.testing.assert_array_equal(scores["median"].reference, expected)

@@ -1,12 +1,15 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from kcseg.config import PretrainingConfig
+from kcseg.dataset.augment import Augmenter
 from kcseg.errors import InputError
 from kcseg.files import read_csv, read_json
 from kcseg.phantom.persons import simulate_persons
 from kcseg.study.reproduce import Study, reproduce
+from kcseg.training.run import load_run
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,13 @@ def test_the_arms_differ_in_one_thing_each(done, study):
     assert configs["ensemble"]["augmentation"] == configs["random-start"]["augmentation"]
     still = configs["no-augmentation"]["augmentation"]
     assert still["zoom"] == [1, 1] and still["rotation_degrees"] == 0
+    random = np.random.default_rng(0)
+    images, labels = random.random((2, 32, 32), np.float32), random.integers(0, 2, (2, 32, 32), np.uint8)
+    changed, moved = Augmenter(load_run(folder / "no-augmentation").config.augmentation)(
+        images, labels, seed=3
+    )
+    np.testing.assert_allclose(changed, images, atol=1e-6)
+    np.testing.assert_array_equal(moved, labels)
     folds = [read_json(folder / name / "folds.json")["member-1"] for name in configs]
     assert folds[0] == folds[1] == folds[2]
 

@@ -43,44 +43,26 @@ def _value_doubts(hu: np.ndarray) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Outline:
-    """What is kept of a mask.
-
-    Attributes:
-        path: its file.
-        area_mm2: of the cortex.
-        thickness_mm: diameter of the largest circle inside.
-        mean_hu: of the image inside; None where the mask is empty.
-    """
+    """What is kept of a mask."""
 
     path: Path
     area_mm2: float
-    thickness_mm: float
-    mean_hu: float | None
+    thickness_mm: float  # diameter of the largest circle inside
+    mean_hu: float | None  # of the image inside; None where the mask is empty
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is kept of an image, so that a folder of any size can be looked through.
-
-    Attributes:
-        path: its file.
-        digest: SHA-256 of the HU.
-        size_px: height and width.
-        spacing_mm: height and width of a pixel to 0.01 mm; 1 where not stated.
-        hu_range: lowest and highest value.
-        doubts: what `image_doubts` says of it.
-        outline: of its mask; None without one.
-        has_truth: whether an exact mask lies beside it.
-    """
+    """What is kept of an image, so that a folder of any size can be looked through."""
 
     path: Path
-    digest: str
-    size_px: tuple[int, int]
-    spacing_mm: Spacing
-    hu_range: tuple[float, float]
-    doubts: tuple[str, ...]
-    outline: Outline | None
-    has_truth: bool
+    digest: str  # SHA-256 of the HU
+    size_px: tuple[int, int]  # height and width
+    spacing_mm: Spacing  # height and width of a pixel to 0.01 mm; 1 where not stated
+    hu_range: tuple[float, float]  # lowest and highest value
+    doubts: tuple[str, ...]  # what `image_doubts` says of it
+    outline: Outline | None  # of its mask
+    has_truth: bool  # whether an exact mask lies beside it
 
 
 def measure_case(path: Path, image: Image, outline: Outline | None, *, has_truth: bool = False) -> Case:

@@ -11,27 +11,19 @@ from kcseg.image.formats import IMAGE_SUFFIXES, MASK_SUFFIXES, identifier, is_im
 
 _UNPRINTABLE = ("Cc", "Cs")  # of Unicode's categories: controls, and what is no UTF-8
 _LONGEST_BYTES = 255 - len(".nii.gz")  # of an id: results are named after it, and no disk holds longer names
-_SYSTEM = (
-    "dicomdir",
-    "thumbs.db",
-    "ehthumbs.db",
-    "desktop.ini",
-)  # what CDs, Windows and others leave beside images
+# what CDs and Windows leave beside images
+_SYSTEM = ("dicomdir", "thumbs.db", "ehthumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of one folder, or of several.
+    """The files of one folder, or of several."""
 
-    Attributes:
-        files: path by id (the file name without its suffix), sorted by id.
-        faults: one sentence for each file that cannot be taken.
-        passed_over: names of hidden files and of those that a system or a CD left there, each once.
-    """
-
-    files: dict[str, Path]
-    faults: tuple[str, ...]
-    passed_over: tuple[str, ...] = ()
+    files: dict[str, Path]  # by id (the file name without its suffix), sorted by id
+    faults: tuple[str, ...]  # one sentence for each file that cannot be taken
+    passed_over: tuple[
+        str, ...
+    ] = ()  # hidden files and those that a system or a CD left there, each name once
 
 
 def scan_images(*paths: Path) -> Listing:

@@ -89,7 +89,8 @@ def test_command_prints_the_scores_and_writes_a_table_once(folders, tmp_path):
     assert result.exit_code == 0 and "mean of 2" in result.output and "0.7500" in result.output
     with table.open(newline="") as file:
         assert list(csv.DictReader(file)) == [{"id": "a", "dice": "0.5"}, {"id": "b", "dice": "1.0"}]
-    assert "--force" in str(CliRunner().invoke(score_command, arguments).exception)
+    refused = CliRunner().invoke(score_command, arguments)
+    assert refused.exit_code == 2 and "--force" in refused.output
     assert CliRunner().invoke(score_command, [*arguments, "--force"]).exit_code == 0
 
 

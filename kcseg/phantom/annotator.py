@@ -16,9 +16,7 @@ class FaultRates:
     They are set so that reference against truth averages Dice 0.90 to 0.93. All but the first are shares of references.
     """
 
-    rim_px: float = (
-        1.15  # every outline strays by this deviation, leaving out pixels of the edge or adding some
-    )
+    rim_px: float = 1.15  # deviation by which every outline strays, without pixels of the edge or with more
     vessels_included: float = 0.4  # which count the vessels inside the kidney as cortex
     columns_merged: float = 0.45  # in which columns are drawn as one cluster
     sheets_joined: float = 0.25  # in which facing sheets of cortex are drawn so wide that they join

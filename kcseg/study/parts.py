@@ -35,7 +35,7 @@ class Members:
 
     def masks(self) -> list[np.ndarray]:
         """Return the ensemble's mask of each image, cut from the median: bool (height, width)."""
-        return [np.median(kept, axis=0) > self.config.mask_threshold for kept in self.kept]
+        return [masks_of(kept, self.config.mask_threshold)["median"] for kept in self.kept]
 
     def folds(self) -> "Members":
         """Return the fold members alone."""

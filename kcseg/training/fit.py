@@ -44,7 +44,9 @@ def fit_network(
     """
     tf.config.experimental.enable_op_determinism()  # kernels that may sum in any order would change the bytes
     epochs = config.training.maximum_epochs
-    network = _untrained(config, steps.per_epoch, seed)
+    # without optimiser and metrics, which would be saved with it
+    trained = build_unet(config.network, seed=seed)
+    network = _begun_as(trained, config, steps.per_epoch)
     for variable in network.variables:
         if start and variable.path in start:
             variable.assign(start[variable.path])
@@ -64,8 +66,6 @@ def fit_network(
             verbose=0,
         )
     write_csv(folder / "history.csv", state.history)  # a kill between state and history leaves it a row short
-    # without optimiser and metrics, which would be saved with it
-    trained = build_unet(config.network, seed=seed)
     trained.set_weights(state.best_weights)
     return trained, state
 
@@ -113,10 +113,10 @@ def compiled_network(config: Config, steps_per_epoch: int, seed: int) -> keras.M
     return network
 
 
-def _untrained(config: Config, steps_per_epoch: int, seed: int) -> keras.Model:
-    """Return a network as `compiled_network` makes it; for all members of one shape it is the same, begun anew."""
+def _begun_as(untrained: keras.Model, config: Config, steps_per_epoch: int) -> keras.Model:
+    """Return the network to train, with the values of `untrained`; for all members of one shape it is the same."""
     network, optimizer = _traced_once(config, steps_per_epoch)
-    values = [*build_unet(config.network, seed=seed).variables, *optimizer]
+    values = [*untrained.variables, *optimizer]
     for variable, value in zip([*network.variables, *network.optimizer.variables], values, strict=True):
         variable.assign(value)
     return network

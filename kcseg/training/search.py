@@ -22,9 +22,7 @@ class Search:
     most_parameters: int | None = None  # what a network may cost; None is no limit
     most_ms_per_image: float | None = None  # to segment one image on this machine
     random: bool = False  # draw the trials instead of learning from those before
-    seed: int | None = (
-        None  # of the proposals; None takes the configuration's, also that of folds and weights
-    )
+    seed: int | None = None  # of the proposals; None takes the configuration's, that of folds and weights
     space: Mapping[str, OneOf | Between] = field(default_factory=lambda: SPACE)
     # begin with the settings of `config`, where they lie in the space: the result is no worse, and the search learns
     known_first: bool = True

@@ -7,10 +7,12 @@ import numpy as np
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.shapes import Planes, Point, inside_ellipsoid, rounded_minimum
 
+_LOBES_REACH_MM = 20.0  # beyond, either side of the capsule, nobody sees them
+
 
 @dataclass(frozen=True, eq=False)
 class Tissues:
-    """What lies at those points of planes that are in the kidney or next to it; depths are float64 (points,) in mm."""
+    """What lies at those points of planes that are in the kidney or next to it; depths are float32 (points,) in mm."""
 
     shape: tuple[int, int, int]  # of the planes: depths, rows, columns
     places: np.ndarray  # int (points,), where in the flattened planes the points lie
@@ -63,7 +65,12 @@ class Kidney:
     def depth(self, planes: Planes) -> np.ndarray:
         """Return the depth below the capsule at each point of planes, in mm."""
         point = self._from_body(planes)
-        return self._plain_depth(point, planes) + self._lobes(self._pyramids(point)[1])
+        depth = self._plain_depth(point, planes)
+        # lobes shape the capsule and what is next to it
+        near = np.flatnonzero(np.abs(depth) < _LOBES_REACH_MM)
+        _, between = self._pyramids(tuple(x.take(near) for x in point))
+        depth.ravel()[near] += self._lobes(between)
+        return depth
 
     def cut(self, planes: Planes) -> Tissues:
         """Return what planes pass through."""
@@ -89,25 +96,26 @@ class Kidney:
     def _from_body(self, planes: Planes) -> Point:
         """Return the planes' points in the straightened frame."""
         rows, columns, depths = planes.point
-        along, across, front = ((a * rows + c * depths) + b * columns for a, b, c in self.axes)
+        along, across, front = ((a * rows + c * depths) + b * columns for a, b, c in self.axes.tolist())
         return along, across + self._bending(along), front
 
     def _bending(self, along: np.ndarray) -> np.ndarray:
-        length, width, _ = self.half_axes_mm
+        length, width, _ = self.half_axes_mm.tolist()
         return self.bend * width * ((along / length) ** 2 - 0.3)
 
     def _plain_depth(self, point: Point, planes: Planes) -> np.ndarray:
         """Return the depth below the capsule, but for the lobes."""
         depth = self._superellipsoid(point) + 0.6 * self.waves[0].on_planes(planes)
-        for scar, scar_depth in zip(self.scars_mm, self.scar_depths_mm, strict=True):
+        for scar, scar_depth in zip(self.scars_mm.tolist(), self.scar_depths_mm.tolist(), strict=True):
             square = sum((x - c) ** 2 for x, c in zip(point, scar, strict=True))
             depth -= scar_depth * np.exp(-square / (2 * 6.0**2))
         return depth
 
     def _superellipsoid(self, point: Point) -> np.ndarray:
         """Return the depth below its surface, to first order."""
-        width = 1 + self.taper * point[0] / self.half_axes_mm[0]
-        sizes = (self.half_axes_mm[0], self.half_axes_mm[1] * width, self.half_axes_mm[2] * width)
+        length, half_width, half_depth = self.half_axes_mm.tolist()
+        width = 1 + self.taper * point[0] / length
+        sizes = (length, half_width * width, half_depth * width)
         power, slope = 1e-9, 1e-12
         for x, size in zip(point, sizes, strict=True):
             scaled = np.abs(x) / size
@@ -122,9 +130,9 @@ class Kidney:
 
     def _sinus(self, point: Point) -> tuple[np.ndarray, np.ndarray]:
         """Return the depths inside the hilum and inside the whole sinus."""
-        offset = [x - c for x, c in zip(point, self.sinus_centre_mm, strict=True)]
+        offset = [x - c for x, c in zip(point, self.sinus_centre_mm.tolist(), strict=True)]
         cavity = inside_ellipsoid(offset, self.sinus_half_axes_mm)
-        flare = 1 + 0.5 * np.maximum(-offset[1], 0) / self.half_axes_mm[1]
+        flare = 1 + 0.5 * np.maximum(-offset[1], 0) / float(self.half_axes_mm[1])
         tube = inside_ellipsoid((offset[0] / flare, offset[2] / flare), self.hilum_half_axes_mm)
         hilum = np.minimum(tube, -offset[1])
         return hilum, np.maximum(cavity, hilum)
@@ -136,11 +144,16 @@ class Kidney:
         """
         axes = self.bases_mm - self.tips_mm
         axes /= np.sqrt((axes**2).sum(axis=1, keepdims=True))
-        points = np.stack([x.ravel() for x in point])
-        along = np.maximum(axes @ points - (axes * self.tips_mm).sum(axis=1)[:, None], 0)
-        # from the tip; this way without an array of all differences
-        square = (points**2).sum(axis=0) - 2 * self.tips_mm @ points + (self.tips_mm**2).sum(axis=1)[:, None]
-        inside = along * self.spreads[:, None] - np.sqrt(np.maximum(square - along**2, 0))
-        second, nearest = np.partition(inside, -2, axis=0)[-2:]
-        shape = point[0].shape
-        return self.tip_radius_mm + nearest.reshape(shape), (nearest - second).reshape(shape)
+        nearest = np.full(point[0].shape, -np.inf, np.float32)
+        second = nearest.copy()
+        # one after the other: arrays of all pyramids do not fit next to the processor
+        for tip, axis, spread in zip(
+            self.tips_mm.tolist(), axes.tolist(), self.spreads.tolist(), strict=True
+        ):
+            down, across, front = (x - c for x, c in zip(point, tip, strict=True))
+            along = np.maximum(down * axis[0] + across * axis[1] + front * axis[2], 0)
+            beside = np.maximum(down**2 + across**2 + front**2 - along**2, 0)
+            inside = along * spread - np.sqrt(beside)
+            np.maximum(second, np.minimum(nearest, inside), out=second)
+            np.maximum(nearest, inside, out=nearest)
+        return self.tip_radius_mm + nearest, nearest - second

@@ -50,13 +50,14 @@ class Waves:
         return cls(2 * np.pi * directions / lengths, random.uniform(0, 2 * np.pi, count))
 
     def on_planes(self, planes: Planes) -> np.ndarray:
-        """Return float64 (depths, rows, columns) of deviation 1."""
+        """Return float32 (depths, rows, columns) of deviation 1."""
         # cos(a + b) = cos a cos b - sin a sin b turns the sum of waves into a matrix product
         down = np.multiply.outer(planes.rows_mm, self.vectors[:, 0]) + self.phases
         down = down + np.multiply.outer(planes.depths_mm, self.vectors[:, 2])[:, None]
         across = np.multiply.outer(self.vectors[:, 1], planes.columns_mm)
         down = np.concatenate([np.cos(down), -np.sin(down)], axis=-1) * np.sqrt(2 / len(self.phases))
-        return down @ np.concatenate([np.cos(across), np.sin(across)])
+        across = np.concatenate([np.cos(across), np.sin(across)])
+        return down.astype(np.float32) @ across.astype(np.float32)
 
 
 @lru_cache(maxsize=64)

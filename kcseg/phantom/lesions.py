@@ -20,7 +20,7 @@ class Lesion:
     def cut(self, planes: Planes) -> np.ndarray:
         """Return the depth inside the ball at each point of planes, in mm."""
         return self.radius_mm - np.sqrt(
-            sum((x - c) ** 2 for x, c in zip(planes.point, self.centre_mm, strict=True))
+            sum((x - c) ** 2 for x, c in zip(planes.point, self.centre_mm.tolist(), strict=True))
         )
 
 

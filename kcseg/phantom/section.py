@@ -67,9 +67,11 @@ class _Painting:
     """Planes through an organ: parenchyma, sinus, tubes and lesions, each covering what came before."""
 
     def __init__(self, organ: Organ, planes: Planes, background_hu: np.ndarray, kidney: Window) -> None:
-        self.hu = np.repeat(background_hu[None], len(planes.depths_mm), axis=0)  # (depths, rows, columns)
+        self.hu = np.repeat(
+            background_hu[None].astype(np.float32), len(planes.depths_mm), axis=0
+        )  # (depths, rows, columns)
         # which share of each point they cover
-        self.parenchyma, self.vessels, self.lesions = (np.zeros(self.hu.shape) for _ in range(3))
+        self.parenchyma, self.vessels, self.lesions = (np.zeros_like(self.hu) for _ in range(3))
         part = (slice(None), *kidney)
         tissues = organ.kidney.cut(planes[part])
         self._paint_parenchyma(organ, tissues, planes[part], part)

@@ -10,7 +10,7 @@ Point = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Planes:
-    """Sampling points of parallel coronal planes, in mm from the kidney's centre.
+    """Sampling points of parallel coronal planes, in mm from the kidney's centre; all that is reckoned there is float32.
 
     Rows run to the feet, columns to the midline, depths to the front: every kidney is grown as one on the
     patient's right and mirrored afterwards.
@@ -22,8 +22,11 @@ class Planes:
 
     @property
     def point(self) -> Point:
-        """Row, column and depth of each point, to be broadcast to (depths, rows, columns)."""
-        return self.rows_mm[:, None], self.columns_mm, self.depths_mm[:, None, None]
+        """Row, column and depth of each point, float32, to be broadcast to (depths, rows, columns)."""
+        rows, columns, depths = (
+            axis.astype(np.float32) for axis in (self.rows_mm, self.columns_mm, self.depths_mm)
+        )
+        return rows[:, None], columns, depths[:, None, None]
 
     def __getitem__(self, window: tuple[slice, slice, slice]) -> "Planes":
         depths, rows, columns = window
@@ -33,7 +36,7 @@ class Planes:
 def inside_ellipsoid(offset: Sequence[np.ndarray], half_axes: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return the depth inside an ellipsoid or ellipse to first order, from the offset to its centre along each axis."""
     square, slope = 1e-9, 1e-12
-    for x, half_axis in zip(offset, half_axes, strict=True):
+    for x, half_axis in zip(offset, map(float, half_axes), strict=True):
         scaled = x / half_axis
         square = square + scaled**2
         slope = slope + (scaled / half_axis) ** 2

@@ -40,13 +40,14 @@ class Tubes:
 
     def _depth(self, index: int, planes: Planes) -> np.ndarray:
         """Return the depth inside a piece at each point of planes, in mm."""
-        axis = self.ends_mm[index] - self.starts_mm[index]
-        row, column, depth = (x - c for x, c in zip(planes.point, self.starts_mm[index], strict=True))
-        square = (axis**2).sum()
+        start, end = self.starts_mm[index].tolist(), self.ends_mm[index].tolist()
+        axis = [b - a for a, b in zip(start, end, strict=True)]
+        row, column, depth = (x - c for x, c in zip(planes.point, start, strict=True))
+        square = sum(length**2 for length in axis)
         reached = (row * axis[0] + depth * axis[2]) / square + column * (axis[1] / square)
         along = np.minimum(np.maximum(reached, 0), 1)
         distance = (row**2 + depth**2) + column**2 + square * along * (along - 2 * reached)
-        radius, end_radius = self.radii_mm[index], self.end_radii_mm[index]
+        radius, end_radius = float(self.radii_mm[index]), float(self.end_radii_mm[index])
         return radius + (end_radius - radius) * along - np.sqrt(np.maximum(distance, 0))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.shapes import Planes, Point, inside_ellipsoid, rounded_minimum
 
-_LOBES_REACH_MM = 20.0  # beyond, either side of the capsule, nobody sees them
+_LOBES_REACH_MM = 20.0  # beyond, outside the capsule, they make no difference to be seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +64,10 @@ class Kidney:
 
     def depth(self, planes: Planes) -> np.ndarray:
         """Return the depth below the capsule at each point of planes, in mm."""
-        point = self._from_body(planes)
-        depth = self._plain_depth(point, planes)
-        # lobes shape the capsule and what is next to it
-        near = np.flatnonzero(np.abs(depth) < _LOBES_REACH_MM)
-        _, between = self._pyramids(tuple(x.take(near) for x in point))
+        height, across, front = self._from_body(planes)
+        depth = self._plain_depth((height, across, front), planes)
+        near = np.flatnonzero(depth > -_LOBES_REACH_MM)
+        _, between = self._pyramids((height.take(near), across.take(near), front.take(near)))
         depth.ravel()[near] += self._lobes(between)
         return depth
 

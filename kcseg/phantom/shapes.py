@@ -10,7 +10,7 @@ Point = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Planes:
-    """Sampling points of parallel coronal planes, in mm from the kidney's centre; all that is reckoned there is float32.
+    """Sampling points of parallel coronal planes, in mm from the kidney's centre; what is reckoned there is float32.
 
     Rows run to the feet, columns to the midline, depths to the front: every kidney is grown as one on the
     patient's right and mirrored afterwards.
@@ -35,8 +35,10 @@ class Planes:
 
 def inside_ellipsoid(offset: Sequence[np.ndarray], half_axes: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return the depth inside an ellipsoid or ellipse to first order, from the offset to its centre along each axis."""
-    square, slope = 1e-9, 1e-12
-    for x, half_axis in zip(offset, map(float, half_axes), strict=True):
+    square: np.ndarray | float = 1e-9
+    slope: np.ndarray | float = 1e-12
+    for x, length in zip(offset, half_axes, strict=True):
+        half_axis = float(length)  # NumPy's float64 would turn float32 into float64
         scaled = x / half_axis
         square = square + scaled**2
         slope = slope + (scaled / half_axis) ** 2

@@ -29,6 +29,7 @@ class Augmenter:
                     scale=config.zoom,
                     p=1.0,
                 ),
+                *([albumentations.CenterCrop(config.crop_px, config.crop_px)] if config.crop_px else []),
                 albumentations.RandomBrightnessContrast(
                     brightness_limit=config.brightness, contrast_limit=config.contrast, p=1.0
                 ),
@@ -41,11 +42,12 @@ class Augmenter:
 
         Args:
             images: float32 (batch, height, width) in [0, 1], windowed before: albumentations clips to that range.
-            masks: uint8 (batch, height, width), 0 or 1.
+            masks: uint8 (batch, height, width, structures), 0 or 1.
             seed: equal seeds give equal bytes.
 
         Returns:
-            Images and masks of the same shapes and dtypes; what moves in from outside is 0 in both.
+            Images and masks of the same shapes and dtypes, but for the height and width that are cut to; what moves
+            in from outside is 0 in both.
         """
         self._changes.set_random_seed(seed)
         changed = [
@@ -54,5 +56,5 @@ class Augmenter:
         ]
         return (
             np.stack([one["image"][..., 0] for one in changed]),
-            np.stack([one["mask"] for one in changed]),
+            np.stack([one["mask"].reshape(*one["image"].shape[:2], -1) for one in changed]),
         )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from kcseg.files import is_folder, sha256
 from kcseg.image.formats import read_image, read_mask
 from kcseg.image.image import Image, Mask, resample, resample_mask, same_spacing
 from kcseg.image.listing import entries, list_images, list_masks, name_fault, pairing_faults
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +26,14 @@ class Batch:
         ids: file names without suffix, sorted.
         images: float32 (height, width) each, in HU at 1 mm, row 0 = head, column 0 = patient's right.
         masks: bool (height, width) each, True = cortex; None where the batch has no masks.
+        kidneys: bool (height, width) each, True = all within the capsule; None where the batch has none.
     """
 
     name: str
     ids: tuple[str, ...]
     images: tuple[np.ndarray, ...]
     masks: tuple[np.ndarray, ...] | None = None
+    kidneys: tuple[np.ndarray, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -36,16 +41,21 @@ class Batch:
     def select(self, ids: Collection[str]) -> "Batch":
         """Return the batch of these ids alone, in the order they have here."""
         kept = [index for index, name in enumerate(self.ids) if name in ids]
+
+        def chosen(values: tuple[T, ...]) -> tuple[T, ...]:
+            return tuple(values[index] for index in kept)
+
         return Batch(
             self.name,
-            tuple(self.ids[index] for index in kept),
-            tuple(self.images[index] for index in kept),
-            self.masks and tuple(self.masks[index] for index in kept),
+            chosen(self.ids),
+            chosen(self.images),
+            self.masks and chosen(self.masks),
+            self.kidneys and chosen(self.kidneys),
         )
 
     def fingerprint(self) -> str:
         """Return the SHA-256 of ids, pixels and masks, the same wherever the files lie."""
-        arrays = (*self.images, *(self.masks or ()))
+        arrays = (*self.images, *(self.masks or ()), *(self.kidneys or ()))
         return sha256(
             json.dumps(self.ids).encode(),
             *(part for array in arrays for part in (repr(array.shape).encode(), array.tobytes())),
@@ -77,7 +87,7 @@ def find_batches(folder: Path, purpose: str = "") -> dict[str, Path]:
 
 
 def read_batch(folder: Path, *, masks: bool = True) -> Batch:
-    """Read a batch folder at 1 mm: `images/`, and `masks/` where it exists and `masks` is true.
+    """Read a batch folder at 1 mm: `images/`, and where they exist and `masks` is true, `masks/` and `kidneys/`.
 
     Raises:
         InputError: a file cannot be read, or images and masks do not pair.
@@ -86,15 +96,20 @@ def read_batch(folder: Path, *, masks: bool = True) -> Batch:
     if not is_folder(folder / "images"):
         raise InputError(f"{folder} has no images/; expected images/ID.npy and masks/ID.npy")
     paths = list_images(folder)
-    outlines = list_masks(folder) if masks and is_folder(folder / "masks") else None
-    if outlines is not None and (faults := pairing_faults(paths, outlines)):
-        raise InputError(faults[0])
+    outlines, capsules = (
+        list_masks(folder / kind) if masks and is_folder(folder / kind) else None
+        for kind in ("masks", "kidneys")
+    )
+    for found in (outlines, capsules):
+        if found is not None and (faults := pairing_faults(paths, found)):
+            raise InputError(faults[0])
     images = {name: read_image(path) for name, path in paths.items()}
     return Batch(
         name=folder.resolve().name,
         ids=tuple(paths),
         images=tuple(resample(image).hu for image in images.values()),
         masks=None if outlines is None else _masks_at_1_mm(images, outlines),
+        kidneys=None if capsules is None else _masks_at_1_mm(images, capsules),
     )
 
 
@@ -119,6 +134,8 @@ def read_truth(folder: Path, ids: tuple[str, ...]) -> tuple[np.ndarray, ...] | N
 def training_batch(folder: Path) -> Batch:
     """Pool the training batches of a challenge folder; ids become e.g. train-1/0001.
 
+    It has kidneys where all of them have.
+
     Raises:
         InputError: no training batch, or one without masks.
     """
@@ -128,6 +145,7 @@ def training_batch(folder: Path) -> Batch:
     ids: list[str] = []
     images: list[np.ndarray] = []
     masks: list[np.ndarray] = []
+    capsules: list[np.ndarray] = []
     for name, path in folders.items():
         batch = read_batch(path)
         if batch.masks is None:
@@ -135,7 +153,14 @@ def training_batch(folder: Path) -> Batch:
         ids += (f"{name}/{identifier}" for identifier in batch.ids)
         images += batch.images
         masks += batch.masks
-    return Batch("train", tuple(ids), tuple(images), tuple(masks))
+        capsules += batch.kidneys or ()
+    return Batch(
+        "train",
+        tuple(ids),
+        tuple(images),
+        tuple(masks),
+        tuple(capsules) if len(capsules) == len(ids) else None,
+    )
 
 
 def training_truth(folder: Path) -> tuple[np.ndarray, ...] | None:

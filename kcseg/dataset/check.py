@@ -74,14 +74,16 @@ def _read_cases(folder: Path, faults: list[str]) -> list[Case]:
     listing = scan_images(folder / "images")
     faults += listing.faults
     images = listing.files
-    masks, truth = (_partners(folder, kind, images, faults) for kind in ("masks", "truth"))
+    masks, truth, kidneys = (
+        _partners(folder, kind, images, faults) for kind in ("masks", "truth", "kidneys")
+    )
     _noted(faults, stated_hu_offset, folder)
     cases = []
     for name, path in images.items():
         image = _noted(faults, read_image, path)
-        mask, exact = (
+        mask, exact, _ = (
             _noted(faults, _read_mask, image, files[name]) if name in files else None
-            for files in (masks, truth)
+            for files in (masks, truth, kidneys)
         )
         if image is not None:
             outline = measure_outline(masks[name], image, mask) if mask else None

@@ -10,13 +10,16 @@ Loss = Callable[[KerasTensor, KerasTensor], KerasTensor]
 
 
 def binary_crossentropy(reference: KerasTensor, soft_mask: KerasTensor) -> KerasTensor:
-    """Mean cross-entropy of each image, (batch,). The paper's training curve shows it."""
+    """Mean cross-entropy of each image over pixels and structures, (batch,). The paper's training curve shows it."""
     return ops.mean(keras.losses.binary_crossentropy(reference, soft_mask), axis=(1, 2))
 
 
 def soft_dice_loss(reference: KerasTensor, soft_mask: KerasTensor) -> KerasTensor:
-    """One minus the Dice of each soft mask, (batch,); one pixel is added above and below, so that empty masks count."""
-    return 1.0 - _dice(reference, soft_mask, smooth=1.0)
+    """One minus the Dice of each soft mask, mean over structures, (batch,).
+
+    One pixel is added above and below, so that empty masks count.
+    """
+    return 1.0 - ops.mean(_dice(reference, soft_mask, smooth=1.0), axis=-1)
 
 
 def crossentropy_and_dice(reference: KerasTensor, soft_mask: KerasTensor) -> KerasTensor:
@@ -32,8 +35,12 @@ LOSSES: dict[str, Loss] = {
 
 
 def dice(reference: KerasTensor, soft_mask: KerasTensor) -> KerasTensor:
-    """Dice of each mask cut at 0.5, (batch,): the challenge's score (paper). Two empty masks score 1 (our choice)."""
-    return _dice(reference, ops.cast(soft_mask > 0.5, reference.dtype), smooth=keras.config.epsilon())
+    """Dice of each cortex mask cut at 0.5, (batch,): the challenge's score (paper).
+
+    Two empty masks score 1 (our choice). The cortex is the first structure.
+    """
+    mask = ops.cast(soft_mask > 0.5, reference.dtype)
+    return _dice(reference, mask, smooth=keras.config.epsilon())[:, 0]
 
 
 def where_known(measure: Loss) -> Loss:
@@ -48,7 +55,6 @@ def where_known(measure: Loss) -> Loss:
 
 
 def _dice(reference: KerasTensor, mask: KerasTensor, smooth: float) -> KerasTensor:
-    pixels = tuple(range(1, len(mask.shape)))
-    both = ops.sum(reference * mask, axis=pixels)
-    either = ops.sum(reference, axis=pixels) + ops.sum(mask, axis=pixels)
+    both = ops.sum(reference * mask, axis=(1, 2))  # (batch, structures)
+    either = ops.sum(reference, axis=(1, 2)) + ops.sum(mask, axis=(1, 2))
     return (2.0 * both + smooth) / (either + smooth)

@@ -15,8 +15,8 @@ def build_unet(config: NetworkConfig, *, seed: int) -> keras.Model:
     """Build the network with seeded random weights.
 
     Input `image`, float32 (batch, height, width, 1): HU windowed to [0, 1], any height and width. Output
-    `soft_mask`, float32 (batch, height, width, 1) in [0, 1]. Source: the paper's figure 2; filters, blocks, kernel
-    and up-sampling are our choice (`NetworkConfig`).
+    `soft_mask`, float32 (batch, height, width, structures) in [0, 1]. Source: the paper's figure 2, which finds one
+    structure; filters, blocks, kernel and up-sampling are our choice (`NetworkConfig`).
     """
     blocks = _Blocks(config, seed)
     filters = [config.filters * 2**level for level in range(config.levels)]
@@ -36,7 +36,11 @@ def build_unet(config: NetworkConfig, *, seed: int) -> keras.Model:
         x = blocks.convolution(x, width, f"merge{level}")
         x = blocks.residual(x, width, f"up{level}")
     head = layers.Conv2D(
-        1, 1, activation="sigmoid", kernel_initializer=blocks.initializer("soft_mask"), name="soft_mask"
+        len(config.structures),
+        1,
+        activation="sigmoid",
+        kernel_initializer=blocks.initializer("soft_mask"),
+        name="soft_mask",
     )
     return keras.Model(image, head(x), name="unet")
 
@@ -56,7 +60,8 @@ def count_parameters(config: NetworkConfig) -> int:
         inner = 2 * config.blocks_per_level - 1
         return shortcut + normalised(inputs, width) + inner * normalised(width, width)
 
-    count = normalised(1, widths[0]) + widths[0] + 1  # the first convolution and the head
+    # the first convolution and the head
+    count = normalised(1, widths[0]) + len(config.structures) * (widths[0] + 1)
     for above, width in zip([widths[0], *widths], widths, strict=False):
         count += residual(above, width)
     upsampling_px = 2 if config.upsampling == "transpose" else 1

@@ -15,7 +15,6 @@ from kcseg.phantom.vessels import Tubes
 
 SAMPLES_PER_PX = 2
 _SINUS_FAT_HU = -95.0
-_URINE_HU = 8.0
 _EDGE_MM = 0.6  # over which one tissue passes into another
 
 
@@ -30,6 +29,7 @@ class Organ:
     border_mm: float  # width over which cortex passes into pyramid
     mottling: Waves  # unevenness of the parenchyma
     haze: float  # share of soft tissue in the sinus fat
+    urine_hu: float = 8.0
 
 
 def render(
@@ -103,7 +103,7 @@ class _Painting:
         )
 
     def _paint_tubes(self, organ: Organ, planes: Planes) -> None:
-        hu = {"urine": _URINE_HU, "vein": organ.contrast.vein, "artery": organ.contrast.artery}
+        hu = {"urine": organ.urine_hu, "vein": organ.contrast.vein, "artery": organ.contrast.artery}
         for content, window, inside in organ.tubes.cut(planes):
             share = share_inside(inside, _EDGE_MM)
             if content == "urine":

@@ -32,6 +32,15 @@ class Planes:
         depths, rows, columns = window
         return Planes(self.rows_mm[rows], self.columns_mm[columns], self.depths_mm[depths])
 
+    def within(self, box_mm: np.ndarray, margin_mm: float = 0.0) -> tuple[slice, slice, slice]:
+        """Return the window of the points in a box, lowest and highest (row, column, depth); axes must rise."""
+        low, high = box_mm[0] - margin_mm, box_mm[1] + margin_mm
+        rows, columns, depths = (
+            slice(*np.searchsorted(axis, (low[place], high[place])).tolist())
+            for place, axis in enumerate((self.rows_mm, self.columns_mm, self.depths_mm))
+        )
+        return depths, rows, columns
+
 
 def inside_ellipsoid(offset: Sequence[np.ndarray], half_axes: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return the depth inside an ellipsoid or ellipse to first order, from the offset to its centre along each axis."""
@@ -43,6 +52,20 @@ def inside_ellipsoid(offset: Sequence[np.ndarray], half_axes: Sequence[float] | 
         square = square + scaled**2
         slope = slope + (scaled / half_axis) ** 2
     return (np.sqrt(square) - square) / np.sqrt(slope)
+
+
+def inside_tube(
+    planes: Planes, start: Sequence[float], end: Sequence[float], radius: float, end_radius: float
+) -> np.ndarray:
+    """Return the depth inside a straight tube with round ends, whose radius changes from start to end."""
+    axis = [b - a for a, b in zip(start, end, strict=True)]
+    row, column, depth = (x - c for x, c in zip(planes.point, start, strict=True))
+    square = sum(length**2 for length in axis) + 1e-9
+    # in an order that spreads out over all points as late as possible
+    reached = (row * axis[0] + depth * axis[2]) / square + column * (axis[1] / square)
+    along = np.minimum(np.maximum(reached, 0), 1)
+    distance = (row**2 + depth**2) + column**2 + square * along * (along - 2 * reached)
+    return radius + (end_radius - radius) * along - np.sqrt(np.maximum(distance, 0))
 
 
 def rounded_minimum(first: np.ndarray, second: np.ndarray, radius_mm: float = 3.0) -> np.ndarray:

@@ -24,13 +24,13 @@ from kcseg.files import (
     write_json,
 )
 from kcseg.phantom.annotator import FaultRates, annotate
-from kcseg.phantom.case import draw_case
+from kcseg.phantom.case import draw_case, draw_wide_case
 from kcseg.processes import end_with_parent
 from kcseg.progress import Tell, counted, silent
 from kcseg.results import remove_files
 
 _STARTED, _COMPLETE = "simulation-started.json", "simulation.json"
-_KINDS = ("images", "masks", "truth")
+_KINDS = ("images", "masks", "truth", "kidneys")
 
 
 def simulate_challenge(
@@ -38,7 +38,8 @@ def simulate_challenge(
 ) -> None:
     """Write `<batch>/{images,masks,truth}/<id>.npy` for all batches, and `simulation.json` when all are complete.
 
-    Images are int16 HU (192, 192), masks (with the annotator's faults) and truth are bool. A case depends on the seed,
+    Images are int16 HU (192, 192), masks (with the annotator's faults) and truth are bool. Of a wide simulation images
+    have various sizes, masks are exact, and `kidneys/` stands in the place of `truth/`. A case depends on the seed,
     its batch and its number alone, so that other counts or workers never change it. A simulation that was cut off is
     made again to the same bytes; a complete one of the same configuration is left as it is. `workers` processes
     share the work.
@@ -48,6 +49,8 @@ def simulate_challenge(
     """
     folder = Path(folder)
     facts = {**asdict(config), "train": list(config.train), "fault_rates": asdict(FaultRates())}
+    if not config.wide:
+        del facts["wide"]  # release 0.1.0 did not know it
     if _is_stated(folder / _COMPLETE, facts):
         return
     with locked(folder, wait=True):  # who shares the folder waits for the first to be done
@@ -125,7 +128,8 @@ def _write_cases(
         remove_leftovers(place)
     cases, one_more = {}, counted(tell, "simulating", len(seeds))
     with _mapper(workers) as run:
-        written = run(partial(_write_case, folder), seeds, seeds.values())
+        write_case = partial(_write_wide_case if config.wide else _write_case, folder)
+        written = run(write_case, seeds, seeds.values())
         for name, case in zip(seeds, written, strict=True):
             cases[name] = case
             one_more()
@@ -137,9 +141,19 @@ def _write_case(folder: Path, name: str, seeds: tuple[int, int, int]) -> dict[st
     random = np.random.default_rng(seeds)
     case = draw_case(random)
     reference, faults = annotate(case.truth, case.vessels, random)
-    for kind, array in zip(_KINDS, (case.hu, reference, case.truth), strict=True):
-        write(folder / _file(name, kind), partial(np.save, arr=array))
+    _save(folder, name, images=case.hu, masks=reference, truth=case.truth)
     return {**case.facts, "faults": list(faults)}
+
+
+def _write_wide_case(folder: Path, name: str, seeds: tuple[int, int, int]) -> dict[str, Any]:
+    case = draw_wide_case(np.random.default_rng(seeds))
+    _save(folder, name, images=case.hu, masks=case.truth, kidneys=case.kidney)
+    return {**case.facts, "faults": []}
+
+
+def _save(folder: Path, case: str, **arrays: np.ndarray) -> None:
+    for kind, array in arrays.items():
+        write(folder / _file(case, kind), partial(np.save, arr=array))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 
 from kcseg.phantom.anatomy import Kidney
-from kcseg.phantom.shapes import Planes
+from kcseg.phantom.shapes import Planes, inside_tube
 
 _Run = tuple[str, np.ndarray, float, float]  # content, both ends in mm (2, 3), and the radius in mm at each
 _PIECES = 4  # of a bent run
@@ -36,19 +36,9 @@ class Tubes:
         for index in np.flatnonzero((windows[..., 0] < windows[..., 1]).all(axis=1)).tolist():
             depths, rows, columns = (slice(*side) for side in windows[index].tolist())
             window = (depths, rows, columns)
-            yield self.contents[index], window, self._depth(index, planes[window])
-
-    def _depth(self, index: int, planes: Planes) -> np.ndarray:
-        """Return the depth inside a piece at each point of planes, in mm."""
-        start, end = self.starts_mm[index].tolist(), self.ends_mm[index].tolist()
-        axis = [b - a for a, b in zip(start, end, strict=True)]
-        row, column, depth = (x - c for x, c in zip(planes.point, start, strict=True))
-        square = sum(length**2 for length in axis)
-        reached = (row * axis[0] + depth * axis[2]) / square + column * (axis[1] / square)
-        along = np.minimum(np.maximum(reached, 0), 1)
-        distance = (row**2 + depth**2) + column**2 + square * along * (along - 2 * reached)
-        radius, end_radius = float(self.radii_mm[index]), float(self.end_radii_mm[index])
-        return radius + (end_radius - radius) * along - np.sqrt(np.maximum(distance, 0))
+            start, end = self.starts_mm[index].tolist(), self.ends_mm[index].tolist()
+            radii = float(self.radii_mm[index]), float(self.end_radii_mm[index])
+            yield self.contents[index], window, inside_tube(planes[window], start, end, *radii)
 
 
 def grow_tubes(kidney: Kidney, random: np.random.Generator) -> Tubes:

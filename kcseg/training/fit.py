@@ -107,7 +107,7 @@ def compiled_network(config: Config, steps_per_epoch: int, seed: int) -> keras.M
     )
     network.optimizer.build(network.trainable_variables)
     # the variables of the metrics, too: Keras would make them in the first step, and trace it a second time
-    pixel = keras.ops.zeros((1, 1, 1, 1))
+    pixel = keras.ops.zeros((1, 1, 1, len(config.network.structures)))
     network.compute_metrics(pixel, pixel, pixel, None)
     network.reset_metrics()
     return network

@@ -8,7 +8,7 @@ import numpy as np
 
 from kcseg.config import Config
 from kcseg.dataset.batch import Batch
-from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
+from kcseg.dataset.pipeline import training_steps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import atomic_path, locked, remove_leftovers, sha256, write_json
 from kcseg.progress import Tell, silent
@@ -53,7 +53,7 @@ def fit_member(
     remove_leftovers(folder)
     return fit_network(
         folder,
-        TrainingSteps(batch.select(frozenset(batch.ids) - held_out), config, seed=member.seed),
+        training_steps(batch.select(frozenset(batch.ids) - held_out), config, seed=member.seed),
         validation_dataset(batch.select(held_out), config) if held_out else None,
         config,
         seed=member.seed,

@@ -54,7 +54,8 @@ def pretrain(
         write_json(folder / _SETTINGS, facts)
         epochs = config.pretraining.maximum_epochs
         training = replace(config.training, maximum_epochs=epochs, patience_epochs=epochs)
-        settings = replace(config, training=training)
+        # a person is one structure; the head that finds it is not handed over
+        settings = replace(config, training=training, network=replace(config.network, structures=("cortex",)))
         network, state = fit_network(
             folder,
             PersonSteps(train, settings, seed=config.seed),

@@ -106,7 +106,9 @@ def predict(folder):
 class Stub:
     """An ensemble that takes what is bright."""
 
-    def segment_each(self, images):
+    finds_kidneys = False
+
+    def segment_each(self, images, raw):
         for image in images:
             yield Segmentation(image > 100, np.float32(image > 100), np.zeros_like(image))
 

@@ -22,6 +22,9 @@ from kcseg.ray import joined
     type=int,
     help="What to add to 16-bit PNG values to get HU, e.g. -1024; by default what batch.json says.",
 )
+@click.option(
+    "--any-contrast", is_flag=True, help="Give the cortex even where it and the medulla look alike."
+)
 @click.option("--force", is_flag=True, help="Write over earlier results.")
 @click.option(
     "--ray",
@@ -34,6 +37,7 @@ def predict(
     out: Path,
     model: str | None,
     hu_offset: int | None,
+    any_contrast: bool,
     force: bool,
     cluster: str | None,
 ) -> None:
@@ -61,17 +65,20 @@ def predict(
             folder = Path(model) if model else None
             run = partial(predict_files, Ensemble.connect(served) if served else Ensemble.load(folder))
     with joined(cluster) if cluster else nullcontext(), progress_bars() as tell:
-        rows = run(images, out, hu_offset=hu_offset, force=force, tell=tell)
-    print_table(
-        [
-            {
-                "image": row.id,
-                "cortex, mm²": f"{row.cortex_mm2:.0f}",
-                "probability": f"{row.probability:.3f}",
-                "disagreement": f"{row.disagreement:.3f}",
-                "note": row.note,
-            }
-            for row in rows
-        ]
-    )
+        rows = run(images, out, hu_offset=hu_offset, any_contrast=any_contrast, force=force, tell=tell)
+    cells = {"cortex, mm²": "cortex_mm2", "kidney, mm²": "kidney_mm2", "contrast, HU": "contrast_hu"}
+    shares = {"probability": "probability", "disagreement": "disagreement"}
+    shown = [
+        {"image": row.id, "side": row.side}
+        | {head: _number(getattr(row, name), 0) for head, name in cells.items()}
+        | {head: _number(getattr(row, name), 3) for head, name in shares.items()}
+        | {"note": row.note}
+        for row in rows
+    ]
+    # of a model that finds the cortex alone, the kidney's columns are empty
+    print_table([{head: row[head] for head in row if any(other[head] for other in shown)} for row in shown])
     print_line(f"Look at {out / 'index.html'}")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

@@ -140,12 +140,16 @@ def validation_dataset(batch: Batch, config: Config) -> tf.data.Dataset:
 def _stacked(batch: Batch, config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Return windowed images, float32 (count, height, width), and labels, uint8 (count, height, width, structures)."""
     images = window(stack(batch.images, AIR_HU), config.image.window_hu)
-    masks = (stack(outlines, False) for outlines in _outlines(batch, config))
-    return images, np.stack(list(masks), axis=-1).astype(np.uint8)
+    masks = [stack(masks, False) for masks in outlines(batch, config)]
+    return images, np.stack(masks, axis=-1).astype(np.uint8)
 
 
-def _outlines(batch: Batch, config: Config) -> list[tuple[np.ndarray, ...]]:
-    """Return the masks of each structure, in the order of the network's outputs."""
+def outlines(batch: Batch, config: Config) -> list[tuple[np.ndarray, ...]]:
+    """Return the masks of each structure, in the order of the network's outputs.
+
+    Raises:
+        InputError: the batch lacks those of a structure.
+    """
     known = {"cortex": batch.masks, "kidney": batch.kidneys}
     found = []
     for name in config.network.structures:
@@ -164,10 +168,10 @@ def _squares(
 
     Returns as `_stacked`.
     """
-    side, outlines = config.augmentation.crop_px, _outlines(batch, config)
+    side, structures = config.augmentation.crop_px, outlines(batch, config)
     images, labels = [], []
     for index in chosen:
-        image, masks = batch.images[index], [masks[index] for masks in outlines]
+        image, masks = batch.images[index], [masks[index] for masks in structures]
         middle = _place(masks[-1], side, random)
         images.append(_cut(image, middle, round(room * side), AIR_HU))
         labels.append(np.stack([_cut(mask, middle, round(room * side), False) for mask in masks], axis=-1))

@@ -12,6 +12,7 @@ from kcseg.image.window import window
 _DPI = 140
 _DISPLAY_HU = (-150.0, 250.0)
 PREDICTION, REFERENCE, BOTH = (0.12, 0.35, 1.0), (1.0, 0.15, 0.15), (1.0, 0.45, 0.85)
+KIDNEY_COLOUR = (1.0, 0.85, 0.1)
 
 
 def overlay(image_hu: np.ndarray, mask: np.ndarray) -> np.ndarray:

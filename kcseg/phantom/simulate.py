@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from kcseg.config import SimulationConfig
 from kcseg.errors import InputError, reason_of
@@ -163,8 +164,13 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
         yield map
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin_worker) as pool:
         yield partial(pool.map, chunksize=4)
+
+
+def _begin_worker() -> None:
+    end_with_parent()
+    threadpool_limits(1)  # with threads for every core in each, workers wait for each other most of the time
 
 
 def _is_stated(path: Path, facts: dict[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """Masks, overlays and a table for many images, shared out over a Ray cluster."""
 
+import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -21,6 +22,7 @@ def predict_files_on_ray(
     out: Path,
     *,
     hu_offset: int | None = None,
+    any_contrast: bool = False,
     force: bool = False,
     tell: Tell = silent,
 ) -> list[Prediction]:
@@ -46,27 +48,27 @@ def predict_files_on_ray(
     ]
     predicted = ray.data.from_arrow(tables).map_batches(
         _Worker,
-        fn_constructor_args=(model, out, hu_offset),
+        fn_constructor_args=(model, out, hu_offset, any_contrast),
         batch_size=None,  # a table as it is: the part that goes through the networks together
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=min(share.workers, len(tables))),
         num_cpus=share.num_cpus,
         num_gpus=share.num_gpus,
     )
-    rows: dict[str, Prediction] = {}
+    rows: dict[str, list[Prediction]] = {}
     one_more = counted(tell, "segmenting", len(images))
     for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
         for row in table.to_pylist():
             refused = row.pop("refused")
             if refused:
                 raise InputError(refused)
-            rows[row["id"]] = Prediction(**row)
+            rows[row["id"]] = [Prediction(**kidney) for kidney in json.loads(row["kidneys"])]
             if not (out / "masks" / f"{row['id']}.png").is_file():
                 raise InputError(
                     f"a node wrote its masks to another {out}; choose a folder on a disk that all nodes share"
                 )
             one_more()
-    ordered = [rows[name] for name in images]
+    ordered = [row for name in images for row in rows[name]]
     write_table(out, ordered)
     return ordered
 
@@ -82,6 +84,7 @@ class _Worker:
     model: Path
     out: Path
     hu_offset: int | None
+    any_contrast: bool
 
     @cached_property
     def _ensemble(self) -> Ensemble:
@@ -92,8 +95,14 @@ class _Worker:
 
         images = {row["id"]: Path(row["path"]) for row in table.to_pylist()}
         try:
-            predicted = predict_part(self._ensemble, images, self.out, hu_offset=self.hu_offset)
-            rows: list[dict[str, Any]] = [{"refused": "", **asdict(row)} for row in predicted]
+            predicted = predict_part(
+                self._ensemble, images, self.out, hu_offset=self.hu_offset, any_contrast=self.any_contrast
+            )
+            # as text: tables of several nodes join only if no column is without values
+            rows: list[dict[str, Any]] = [
+                {"refused": "", "id": id, "kidneys": json.dumps([asdict(row) for row in kidneys])}
+                for id, kidneys in zip(images, predicted, strict=True)
+            ]
         except InputError as error:
             rows = [{"refused": str(error)}]
         return pyarrow.Table.from_pylist(rows)

@@ -1,20 +1,23 @@
 """Masks, overlays and a table for images without a reference."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
+from scipy.ndimage import binary_erosion
 
 from kcseg.files import atomic_path, write_csv
 from kcseg.image.doubts import image_doubts
 from kcseg.image.formats import read_image, write_mask
 from kcseg.image.image import Image, resample, sample
 from kcseg.image.nifti import write_nifti
-from kcseg.page.figures import overlay
+from kcseg.page.figures import KIDNEY_COLOUR, overlay
 from kcseg.page.page import write_page
+from kcseg.prediction.kidneys import doubts_of, find_kidneys
 from kcseg.progress import Tell, counted, silent
 from kcseg.results import begin, refuse_taken
 from kcseg.serving.contract import IMAGES_TOGETHER
@@ -27,17 +30,21 @@ CLEAR_DISAGREEMENT = 0.2
 
 @dataclass(frozen=True)
 class Prediction:
-    """One row of the table: how much cortex, and how sure the members are of it.
+    """One row of the table: a kidney, how much cortex it has, and how sure the members are of it.
 
-    All is measured on the mask that is written. `probability` is the mean of the members' median inside it,
-    `disagreement` that of their standard deviation; both are 0 where no cortex was found. `note` says why a person
-    should look, and is empty otherwise.
+    All is measured on the masks that are written. `side` is the patient's; `contrast_hu` the HU of the cortex minus
+    those of the medulla; `probability` the mean of the members' median inside the cortex, `disagreement` that of their
+    standard deviation. What cannot be told is None. `note` says why a person should look, and is empty otherwise. A
+    model that finds the cortex alone gives one row an image, without side, kidney and contrast.
     """
 
     id: str
-    cortex_mm2: float
-    probability: float
-    disagreement: float
+    side: str
+    cortex_mm2: float | None
+    kidney_mm2: float | None
+    contrast_hu: float | None
+    probability: float | None
+    disagreement: float | None
     note: str
 
 
@@ -47,10 +54,14 @@ def predict_files(
     out: Path,
     *,
     hu_offset: int | None = None,
+    any_contrast: bool = False,
     force: bool = False,
     tell: Tell = silent,
 ) -> list[Prediction]:
     """Segment image files and write `masks/<id>.png`, `overlays/<id>.png`, `table.csv` and `index.html` to `out`.
+
+    A model that finds kidneys gets a row for each kidney, and `kidneys/<id>.png` is written, too. Where cortex and
+    medulla look alike, no cortex is given unless `any_contrast`.
 
     Every file is read once before anything is written, so that a bad one leaves nothing behind. Masks are uint8 0 or
     255 with the pixels of their file, row 0 = head, column 0 = patient's right; areas are in mm². Of NIfTI and DICOM
@@ -63,8 +74,8 @@ def predict_files(
     make_room(images, out, hu_offset=hu_offset, force=force)
     rows, one_more = [], counted(tell, "segmenting", len(images))
     for part in parts(images):
-        for row in predict_part(ensemble, part, out, hu_offset=hu_offset):
-            rows.append(row)
+        for found in predict_part(ensemble, part, out, hu_offset=hu_offset, any_contrast=any_contrast):
+            rows += found
             one_more()
     write_table(out, rows)
     return rows
@@ -95,31 +106,38 @@ def parts(images: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
 
 
 def predict_part(
-    ensemble: Ensemble, images: Mapping[str, Path], out: Path, *, hu_offset: int | None
-) -> Iterator[Prediction]:
-    """Segment a few images together; write mask and overlay of each to `out`, and yield its row, in order.
+    ensemble: Ensemble, images: Mapping[str, Path], out: Path, *, hu_offset: int | None, any_contrast: bool
+) -> Iterator[list[Prediction]]:
+    """Segment a few images together; write masks and overlay of each to `out`, and yield its rows, in order.
 
     Raises:
         InputError: a file that cannot be read or written.
     """
     files = [read_image(path, hu_offset=hu_offset) for path in images.values()]
-    segmentations = ensemble.segment_each(resample(image).hu for image in files)
+    segmentations = ensemble.segment_each((resample(image).hu for image in files), raw=ensemble.finds_kidneys)
     for id, image, at_1_mm in zip(images, files, segmentations, strict=True):
         found = on_grid(at_1_mm, image.hu.shape)
-        picture, volume, pair = (out / name for name in _names(id))
-        write_mask(picture, found.mask)
-        if image.grid.affine is not None:
-            write_nifti(volume, found.mask, image.grid)
-        _write_overlay(pair, image, found.mask)
-        yield _describe(id, found, image)
+        if found.kidney_probability is None:
+            rows, masks = [_describe(id, found, image)], {"masks": found.mask}
+        else:
+            rows, masks = _describe_kidneys(id, found, image, any_contrast=any_contrast)
+        for kind, mask in masks.items():
+            write_mask(out / kind / f"{id}.png", mask)
+            if image.grid.affine is not None:
+                write_nifti(out / kind / f"{id}.nii.gz", mask, image.grid)
+        _write_overlay(out / "overlays" / f"{id}.png", image, **masks)
+        yield rows
 
 
 def write_table(out: Path, rows: Sequence[Prediction]) -> None:
-    """Write `table.csv` and the page `index.html` to `out`, a row an image."""
+    """Write `table.csv` and the page `index.html` to `out`, a row a kidney."""
     table = [asdict(row) for row in rows]
     write_csv(out / "table.csv", table)
-    first = sorted(table, key=lambda row: row["note"] == "")
-    write_page(out / "index.html", "predictions.html", rows=first)
+    images: dict[str, list[dict[str, Any]]] = {}
+    for row in sorted(table, key=lambda row: row["note"] == ""):
+        images.setdefault(row["id"], []).append(row)
+    kidneys = any(row.kidney_mm2 is not None for row in rows)
+    write_page(out / "index.html", "predictions.html", images=images, kidneys=kidneys)
 
 
 def on_grid(found: Segmentation, shape: tuple[int, ...]) -> Segmentation:
@@ -131,7 +149,13 @@ def on_grid(found: Segmentation, shape: tuple[int, ...]) -> Segmentation:
         return found
     probability = sample(found.probability, shape)
     mask = probability > _threshold(found)
-    return Segmentation(mask, probability, sample(found.disagreement, shape))
+    kidney = found.kidney_probability
+    return Segmentation(
+        mask,
+        probability,
+        sample(found.disagreement, shape),
+        None if kidney is None else sample(kidney, shape),
+    )
 
 
 def _threshold(found: Segmentation) -> float:
@@ -141,17 +165,56 @@ def _threshold(found: Segmentation) -> float:
     return 0.5 if outside <= 0.5 < inside else (outside + inside) / 2
 
 
-def _describe(id: str, found: Segmentation, image: Image) -> Prediction:
-    height_mm, width_mm = image.spacing_mm or (1.0, 1.0)
-    area = np.count_nonzero(found.mask) * height_mm * width_mm
-    disagreement = float(found.disagreement[found.mask].mean()) if area else 0.0
+def _describe_kidneys(
+    id: str, found: Segmentation, image: Image, *, any_contrast: bool
+) -> tuple[list[Prediction], dict[str, np.ndarray]]:
+    """Return a row for each kidney, and the masks to write."""
+    spacing_mm = image.spacing_mm or (1.0, 1.0)
+    cortex, kidneys = np.zeros_like(found.mask), np.zeros_like(found.mask)
+    rows = []
+    for kidney in find_kidneys(image.hu, found, spacing_mm):
+        kidneys |= kidney.kidney
+        shown = kidney.cortex & (any_contrast or not kidney.looks_alike)
+        cortex |= shown
+        row = _describe(id, replace(found, mask=shown), image, doubts_of(kidney))
+        contrast = kidney.contrast_hu
+        rows.append(
+            replace(
+                row,
+                side=kidney.side,
+                cortex_mm2=row.cortex_mm2 if any_contrast or not kidney.looks_alike else None,
+                kidney_mm2=_area(kidney.kidney, image),
+                contrast_hu=None if contrast is None else round(contrast, 1),
+            )
+        )
+    if not rows:
+        note = "; ".join(("no kidney found", *image_doubts(image)))
+        rows.append(Prediction(id, "", None, None, None, None, None, note))
+    return rows, {"masks": cortex, "kidneys": kidneys}
+
+
+def _describe(id: str, found: Segmentation, image: Image, doubts: Iterable[str] | None = None) -> Prediction:
+    area = _area(found.mask, image)
+    probability, disagreement = (
+        round(float(values[found.mask].mean()), 3) if area else None
+        for values in (found.probability, found.disagreement)
+    )
+    doubts = _doubts(area, disagreement or 0.0) if doubts is None else doubts
     return Prediction(
         id=id,
-        cortex_mm2=round(area, 1),
-        probability=round(float(found.probability[found.mask].mean()), 3) if area else 0.0,
-        disagreement=round(disagreement, 3),
-        note="; ".join((*_doubts(area, disagreement), *image_doubts(image))),
+        side="",
+        cortex_mm2=area,
+        kidney_mm2=None,
+        contrast_hu=None,
+        probability=probability,
+        disagreement=disagreement,
+        note="; ".join((*doubts, *image_doubts(image))),
     )
+
+
+def _area(mask: np.ndarray, image: Image) -> float:
+    height_mm, width_mm = image.spacing_mm or (1.0, 1.0)
+    return round(np.count_nonzero(mask) * height_mm * width_mm, 1)
 
 
 def _doubts(area_mm2: float, disagreement: float) -> Iterator[str]:
@@ -163,16 +226,22 @@ def _doubts(area_mm2: float, disagreement: float) -> Iterator[str]:
         yield "members disagree"
 
 
-def _names(id: str) -> tuple[str, str, str]:
-    """Return the files of an image: its mask as a picture and as a volume, and its overlay."""
-    return f"masks/{id}.png", f"masks/{id}.nii.gz", f"overlays/{id}.png"
+def _names(id: str) -> list[str]:
+    """Return the files of an image: its masks as pictures and as volumes, and its overlay."""
+    masks = [f"{kind}/{id}.{suffix}" for kind in ("masks", "kidneys") for suffix in ("png", "nii.gz")]
+    return [*masks, f"overlays/{id}.png"]
 
 
-def _write_overlay(path: Path, image: Image, mask: np.ndarray) -> None:
-    """Write the image beside the image with the mask in blue, enlarged so that a rim of one pixel can be seen."""
-    plain = overlay(image.hu, np.zeros_like(mask))
-    picture = np.concatenate([plain, overlay(image.hu, mask)], axis=1)
-    enlarge = max(1, 384 // mask.shape[0])
+def _write_overlay(path: Path, image: Image, masks: np.ndarray, kidneys: np.ndarray | None = None) -> None:
+    """Write the image beside the image with the cortex in blue and the kidney's outline in yellow.
+
+    Enlarged so that a rim of one pixel can be seen.
+    """
+    shown = overlay(image.hu, masks)
+    if kidneys is not None:
+        shown[kidneys & ~binary_erosion(kidneys)] = KIDNEY_COLOUR
+    picture = np.concatenate([overlay(image.hu, np.zeros_like(masks)), shown], axis=1)
+    enlarge = max(1, 384 // masks.shape[0])
     pixels = (picture * 255).astype(np.uint8).repeat(enlarge, axis=0).repeat(enlarge, axis=1)
     with atomic_path(path) as temporary:
         PIL.Image.fromarray(pixels).save(temporary)

@@ -13,8 +13,10 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "serving_default": ("mask", "probability", "disagreement"),
         "members": ("soft_masks",),
         "raw_members": ("soft_masks",),
+        "raw": ("probability", "disagreement"),
     }
 )
+KIDNEY = "kidney_probability"  # beside a probability, where the members find kidneys
 REQUIRED = ("serving_default", "members")  # exports of release 0.1.0 have no other of these
 # Images that go through the networks together: with another number, the last digits of a soft mask may differ.
 IMAGES_TOGETHER = 8
@@ -24,8 +26,21 @@ ANSWER_BYTES = 1 << 30  # the largest taken: an image of 2048 x 2048, as JSON, b
 class Model(Protocol):
     """What runs the signatures of an exported ensemble: TensorFlow here, or a server elsewhere."""
 
+    @property
+    def outputs(self) -> Mapping[str, Collection[str]]:
+        """The names of the outputs by signature."""
+
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return the outputs of a signature for images in HU, float32 (batch, height, width), no side of which is 0."""
+        """Return the outputs of a signature for images in HU, float32 (batch, height, width), no side of which is 0.
+
+        They are those of `wanted`, and may be more.
+        """
+
+
+def wanted(model: Model, signature: str) -> tuple[str, ...]:
+    """Return the outputs that are asked of a signature: those any ensemble has, and the kidney where there is one."""
+    more = (KIDNEY,) if KIDNEY in model.outputs.get(signature, ()) else ()
+    return OUTPUTS[signature] + more
 
 
 def check_signatures(where: object, found: Mapping[str, Collection[str]], *wanted: str) -> None:

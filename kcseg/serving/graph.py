@@ -7,6 +7,7 @@ from kcseg.config import Config, ExportConfig
 from kcseg.network.components import keep_largest_component
 from kcseg.network.fold import fold_normalisation
 from kcseg.network.median import exchange_median
+from kcseg.serving.contract import KIDNEY
 from kcseg.serving.png import decode_grey_png
 
 IMAGE = tf.TensorSpec((None, None, None), tf.float32, name="image")
@@ -15,7 +16,9 @@ IMAGE_BYTES = tf.TensorSpec((None,), tf.string, name="image_bytes")
 
 
 class EnsembleGraph(tf.Module):
-    """The members side by side, the largest component of each, and the median; HU in, cortex out.
+    """The members side by side, the largest component of each, and the median; HU in, cortex and kidney out.
+
+    Where the members find the kidney, too, its outputs come beside those of the cortex.
 
     Side by side was the fastest of the arrangements measured (`benchmarks/serving.py`). Whatever is sent is answered
     or refused with an InvalidArgumentError: NaN counts as air, infinities and other values beyond the window as its
@@ -38,6 +41,7 @@ class EnsembleGraph(tf.Module):
             "png": self.segment_png,
             "members": self.members,
             "raw_members": self.raw_members,
+            "raw": self.raw,
         }
 
     def signature_dtypes(self) -> dict[str, dict[str, dict[str, str]]]:
@@ -57,15 +61,19 @@ class EnsembleGraph(tf.Module):
 
         Returns:
             `mask` uint8, `probability` float32 (the median), `disagreement` float32 (the members' standard deviation,
-            our choice), each (batch, height, width).
+            our choice), each (batch, height, width); of members that find kidneys also `kidney_probability`.
         """
-        soft_masks = self._soft_masks(image)
-        probability = exchange_median(soft_masks)
-        return {
-            "mask": tf.cast(probability > self._config.ensemble.mask_threshold, tf.uint8),
-            "probability": probability,
-            "disagreement": tf.math.reduce_std(tf.stack(soft_masks), axis=0),
-        }
+        found = self._medians(self._soft_masks(image))
+        mask = tf.cast(found["probability"] > self._config.ensemble.mask_threshold, tf.uint8)
+        return {"mask": mask, **found}
+
+    @tf.function(input_signature=[IMAGE])
+    def raw(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return `probability`, `disagreement` and `kidney_probability` as `segment` does, but without components.
+
+        For images of more than one kidney, and for scans, whose components are found in 3D.
+        """
+        return self._medians(self._raw_masks(image))
 
     @tf.function(input_signature=[INT16_IMAGE])
     def segment_int16(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -81,32 +89,48 @@ class EnsembleGraph(tf.Module):
     @tf.function(input_signature=[IMAGE])
     def members(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return every member's `soft_masks` after components, float32 (batch, members, height, width)."""
-        return {"soft_masks": tf.stack(self._soft_masks(image), axis=1)}
+        return {"soft_masks": tf.stack(self._soft_masks(image)[0], axis=1)}
 
     @tf.function(input_signature=[IMAGE])
     def raw_members(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return every member's `soft_masks` before components, float32 (batch, members, height, width)."""
-        return {"soft_masks": tf.stack(self._raw_masks(image), axis=1)}
+        return {"soft_masks": tf.stack(self._raw_masks(image)[0], axis=1)}
+
+    def _medians(self, structures: list[list[tf.Tensor]]) -> dict[str, tf.Tensor]:
+        """Combine the members' soft masks of the cortex, and of the kidney where they find it."""
+        cortex, *kidney = structures
+        found = {
+            "probability": exchange_median(cortex),
+            "disagreement": tf.math.reduce_std(tf.stack(cortex), axis=0),
+        }
+        return {**found, KIDNEY: exchange_median(kidney[0])} if kidney else found
 
     @tf.function(input_signature=[IMAGE])
-    def _soft_masks(self, image: tf.Tensor) -> list[tf.Tensor]:
+    def _soft_masks(self, image: tf.Tensor) -> list[list[tf.Tensor]]:
         ensemble = self._config.ensemble
         return [
-            keep_largest_component(
-                mask, threshold=ensemble.component_threshold, neighbours=ensemble.neighbours
-            )
-            for mask in self._raw_masks(image)
+            [
+                keep_largest_component(
+                    mask, threshold=ensemble.component_threshold, neighbours=ensemble.neighbours
+                )
+                for mask in masks
+            ]
+            for masks in self._raw_masks(image)
         ]
 
     @tf.function(input_signature=[IMAGE])
-    def _raw_masks(self, image: tf.Tensor) -> list[tf.Tensor]:
+    def _raw_masks(self, image: tf.Tensor) -> list[list[tf.Tensor]]:
+        """Return the members' soft masks of each structure, (batch, height, width) each."""
         # without this, an image of another rank reaches a kernel that aborts the whole process
         image = tf.ensure_shape(image, IMAGE.shape)
         batch, height, width = tf.unstack(tf.shape(image))
         windowed = self._window(_with_pixels(self._of_bearable_size(image)))
-        return [
-            network(windowed[..., tf.newaxis], training=False)[:batch, :height, :width, 0]
+        soft_masks = [
+            network(windowed[..., tf.newaxis], training=False)[:batch, :height, :width]
             for network in self._networks
+        ]
+        return [
+            [mask[..., place] for mask in soft_masks] for place in range(len(self._config.network.structures))
         ]
 
     def _of_bearable_size(self, image: tf.Tensor) -> tf.Tensor:

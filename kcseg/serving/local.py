@@ -10,7 +10,7 @@ from kcseg.config import EXPORT
 from kcseg.errors import InputError, reason_of
 from kcseg.files import is_file
 from kcseg.serving.bundle import is_bundle, load_bundle
-from kcseg.serving.contract import REQUIRED, Model, check_signatures
+from kcseg.serving.contract import KIDNEY, OUTPUTS, REQUIRED, Model, check_signatures
 from kcseg.serving.export import versions
 from kcseg.serving.graph import EnsembleGraph
 from kcseg.serving.stock import checked_copy, unloadable
@@ -31,16 +31,16 @@ class LocalModel:
             with checked_copy(folder) as (copy, self.definitions):
                 self._model = tf.saved_model.load(str(copy))  # kept: it holds the signatures' variables
             self.signatures = dict(self._model.signatures)
-            self._outputs = {name: found.structured_outputs for name, found in self.signatures.items()}
+            self.outputs = {name: found.structured_outputs for name, found in self.signatures.items()}
         except InputError:
             raise
         except Exception as error:  # of a foreign graph, TensorFlow raises anything
             raise unloadable(folder, error) from error
-        check_signatures(folder, self._outputs, *REQUIRED)
+        check_signatures(folder, self.outputs, *REQUIRED)
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
         """Answer as `Model` does; an InputError where the export lacks the signature, or its graph fails."""
-        check_signatures(self._folder, self._outputs, signature)
+        check_signatures(self._folder, self.outputs, signature)
         try:
             return _arrays(self.signatures[signature](image=tf.constant(images)))
         except Exception as error:  # as above
@@ -50,6 +50,24 @@ class LocalModel:
             ) from error
 
 
+class PackedModel:
+    """The ensemble of packed weights, in networks built here."""
+
+    def __init__(self, folder: Path):
+        """Build it; an InputError where the weights are damaged."""
+        bundle = load_bundle(folder)
+        networks = [bundle.load_network(number) for number in bundle.config.member_numbers]
+        self._graph = EnsembleGraph(networks, bundle.config, EXPORT)
+        kidney = (KIDNEY,) if "kidney" in bundle.config.network.structures else ()
+        self.outputs = {
+            name: names + kidney if "probability" in names else names for name, names in OUTPUTS.items()
+        }
+
+    def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Answer as `Model` does."""
+        return _arrays(self._graph.signatures[signature](tf.constant(images)))
+
+
 def load_model(path: Path) -> Model:
     """Load what `path` means: packed weights, a run folder, an exported model or one version of it.
 
@@ -57,7 +75,7 @@ def load_model(path: Path) -> Model:
         InputError: there is none of these, or it cannot be read.
     """
     folder = find_model(path)
-    return _packed_model(folder) if is_bundle(folder) else LocalModel(folder)
+    return PackedModel(folder) if is_bundle(folder) else LocalModel(folder)
 
 
 def find_versions(path: Path) -> Path:
@@ -88,14 +106,6 @@ def find_model(path: Path) -> Path:
         return path
     folder = find_versions(path)
     return folder / str(versions(folder)[-1])
-
-
-def _packed_model(folder: Path) -> Model:
-    """Return the ensemble of packed weights, in networks built here."""
-    bundle = load_bundle(folder)
-    networks = [bundle.load_network(number) for number in bundle.config.member_numbers]
-    graph = EnsembleGraph(networks, bundle.config, EXPORT)  # its functions hold it but weakly
-    return lambda signature, images: _arrays(graph.signatures[signature](tf.constant(images)))
 
 
 def _arrays(outputs: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:

@@ -12,7 +12,7 @@ from urllib3 import exceptions
 
 from kcseg.errors import InputError, reason_of, shortened
 from kcseg.serving.address import Address
-from kcseg.serving.contract import ANSWER_BYTES, OUTPUTS, REQUIRED, check_signatures, too_large, too_slow
+from kcseg.serving.contract import ANSWER_BYTES, REQUIRED, check_signatures, too_large, too_slow, wanted
 
 # a server that is down, starting or busy, or hangs up, is asked five times, with these pauses in between
 _PAUSES_S = (0.2, 0.4, 0.8, 1.6)
@@ -35,25 +35,25 @@ class RestModel:
         )
         try:
             signatures = self._request("GET", "/metadata")["metadata"]["signature_def"]["signature_def"]
-            self._outputs = {name: list(found.get("outputs", ())) for name, found in signatures.items()}
-            check_signatures(address, self._outputs, *REQUIRED)
+            self.outputs = {name: list(found.get("outputs", ())) for name, found in signatures.items()}
+            check_signatures(address, self.outputs, *REQUIRED)
         except (KeyError, TypeError, AttributeError) as error:
             raise self._unlike_tf_serving() from error
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
         """Ask as `Model` does; an InputError where the export lacks the signature, or the server fails."""
-        check_signatures(self._address, self._outputs, signature)
+        check_signatures(self._address, self.outputs, signature)
         answer = self._request(
             "POST", ":predict", {"signature_name": signature, "inputs": {"image": images.tolist()}}
         )
         try:
             outputs = answer["outputs"]
             if not isinstance(outputs, dict):  # TF Serving leaves the name of an only output out
-                outputs = {OUTPUTS[signature][0]: outputs}
+                outputs = {wanted(self, signature)[0]: outputs}
             with np.errstate(over="ignore"):  # what becomes infinite is refused later
                 return {
                     name: np.array(outputs[name], np.uint8 if name == "mask" else np.float32)
-                    for name in OUTPUTS[signature]
+                    for name in wanted(self, signature)
                 }
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise self._unlike_tf_serving() from error

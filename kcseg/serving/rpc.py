@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from kcseg.errors import InputError, reason_of, shortened
 from kcseg.serving.address import Address
-from kcseg.serving.contract import ANSWER_BYTES, OUTPUTS, REQUIRED, check_signatures, too_large, too_slow
+from kcseg.serving.contract import ANSWER_BYTES, REQUIRED, check_signatures, too_large, too_slow, wanted
 
 try:
     from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
@@ -59,18 +59,18 @@ class RpcModel:
             raise InputError(
                 f"{address} does not answer like TF Serving ({reason_of(error)}); check the address"
             ) from error
-        self._outputs = {name: signature.outputs for name, signature in signatures.signature_def.items()}
-        check_signatures(address, self._outputs, *REQUIRED)
+        self.outputs = {name: signature.outputs for name, signature in signatures.signature_def.items()}
+        check_signatures(address, self.outputs, *REQUIRED)
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
         """Ask as `Model` does; an InputError where the export lacks the signature, or the server fails."""
-        check_signatures(self._address, self._outputs, signature)
+        check_signatures(self._address, self.outputs, signature)
         request = predict_pb2.PredictRequest()
         request.model_spec.signature_name = signature
         request.inputs["image"].CopyFrom(tf.make_tensor_proto(images))
         outputs = self._call(self._stub.Predict, request).outputs
         try:
-            return {name: _array(outputs[name]) for name in OUTPUTS[signature]}
+            return {name: _array(outputs[name]) for name in wanted(self, signature)}
         except (TypeError, ValueError, KeyError, OverflowError) as error:
             raise InputError(
                 f"{self._address} answers {signature} with unusable tensors ({reason_of(error)})"

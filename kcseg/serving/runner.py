@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from kcseg.config import PAPER
 from kcseg.errors import InputError
-from kcseg.serving.contract import IMAGES_TOGETHER, OUTPUTS, Model
+from kcseg.serving.contract import IMAGES_TOGETHER, KIDNEY, Model, wanted
 
 REQUEST_PIXELS = 1 << 20  # a request to a server: 28 crops of 192 x 192, about 20 MiB as JSON (our choice)
 
@@ -18,12 +20,23 @@ class Segmentation:
     """What the ensemble says of images; arrays are (batch, height, width).
 
     `mask` bool, True = cortex; `probability` float32, the median of the members; `disagreement` float32, their
-    standard deviation.
+    standard deviation; `kidney_probability` float32, that of the whole kidney, None where the members do not find it.
     """
 
     mask: np.ndarray
     probability: np.ndarray
     disagreement: np.ndarray
+    kidney_probability: np.ndarray | None = None
+
+    def __getitem__(self, place: Any) -> "Segmentation":
+        """Return what is said of one image, or of some."""
+        kidney = self.kidney_probability
+        return Segmentation(
+            self.mask[place],
+            self.probability[place],
+            self.disagreement[place],
+            None if kidney is None else kidney[place],
+        )
 
 
 class Ensemble:
@@ -86,21 +99,34 @@ class Ensemble:
         Raises:
             InputError: images of another rank or without pixels; a server that gives no answer, or an unusable one.
         """
-        found = self._ask("serving_default", images_hu)
-        return Segmentation(found["mask"].astype(bool), found["probability"], found["disagreement"])
+        return _segmentation(self._ask("serving_default", images_hu))
+
+    def segment_raw(self, images_hu: np.ndarray) -> Segmentation:
+        """Segment images as `segment` does, but without components: all cortex and kidneys that the members find.
+
+        For images of more than one kidney, and for slices of a scan.
+
+        Raises:
+            InputError: as `segment`; an export of release 0.1.0, which cannot do without components.
+        """
+        return _segmentation(self._ask("raw", images_hu))
+
+    @property
+    def finds_kidneys(self) -> bool:
+        """Whether the members find the whole kidney beside its cortex."""
+        return KIDNEY in wanted(self._model, "raw")
 
     def segment_each(
-        self, images_hu: Iterable[np.ndarray], batch_size: int = IMAGES_TOGETHER
+        self, images_hu: Iterable[np.ndarray], batch_size: int = IMAGES_TOGETHER, *, raw: bool = False
     ) -> Iterator[Segmentation]:
-        """Segment images (height, width) in order; each result's arrays are (height, width).
+        """Segment images (height, width) in order, `raw` as `segment_raw`; each result's arrays are (height, width).
 
         Up to `batch_size` neighbours of one shape go through the networks together; only these are held in memory.
         """
         for _, same_shape in groupby(images_hu, key=np.shape):
             while images := list(islice(same_shape, batch_size)):
-                found = self.segment(np.stack(images))
-                for parts in zip(found.mask, found.probability, found.disagreement, strict=True):
-                    yield Segmentation(*parts)
+                found = (self.segment_raw if raw else self.segment)(np.stack(images))
+                yield from (found[place] for place in range(len(images)))
 
     def soft_masks(self, images_hu: np.ndarray, *, components: bool = True) -> np.ndarray:
         """Return each member's soft mask of images as in `segment`, float32 (batch, members, height, width).
@@ -113,28 +139,31 @@ class Ensemble:
         return self._ask("members" if components else "raw_members", images_hu)["soft_masks"]
 
     def _ask(self, signature: str, images_hu: np.ndarray) -> dict[str, np.ndarray]:
-        images = _as_images(images_hu)
+        images, names = _as_images(images_hu), wanted(self._model, signature)
         # no JSON can say "no image of this size": a blank one is asked for, and its answer dropped
         asked = images if len(images) else np.zeros((1, *images.shape[1:]), np.float32)
         limit = self._request_pixels
         count = max(1, limit // asked[0].size) if limit else len(asked)
         parts = [asked[start : start + count] for start in range(0, len(asked), count)]
-        answers = [_checked(self._model(signature, part), signature, part.shape) for part in parts]
-        if len({answer[name].shape[1:-2] for answer in answers for name in OUTPUTS[signature]}) > 1:
+        answers = [_checked(self._model(signature, part), names, part.shape) for part in parts]
+        if len({answer[name].shape[1:-2] for answer in answers for name in names}) > 1:
             raise InputError(
                 "the model answers with another number of members from one request to the next; ask again"
             )
-        return {
-            name: np.concatenate([answer[name] for answer in answers])[: len(images)]
-            for name in OUTPUTS[signature]
-        }
+        return {name: np.concatenate([answer[name] for answer in answers])[: len(images)] for name in names}
+
+
+def _segmentation(found: Mapping[str, np.ndarray]) -> Segmentation:
+    probability = found["probability"]
+    mask = found["mask"].astype(bool) if "mask" in found else probability > PAPER.ensemble.mask_threshold
+    return Segmentation(mask, probability, found["disagreement"], found.get(KIDNEY))
 
 
 def _checked(
-    answer: Mapping[str, np.ndarray], signature: str, asked: tuple[int, ...]
+    answer: Mapping[str, np.ndarray], names: tuple[str, ...], asked: tuple[int, ...]
 ) -> Mapping[str, np.ndarray]:
     """Refuse what no exported ensemble answers: it gives numbers from 0 to 1 even for NaN."""
-    for name in OUTPUTS[signature]:
+    for name in names:
         values = answer[name]
         members = values.shape[1:2] if name == "soft_masks" else ()
         if values.shape != (*asked[:1], *members, *asked[1:]) or 0 in members:

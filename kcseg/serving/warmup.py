@@ -36,7 +36,7 @@ def _requests() -> Iterator[tuple[str, str, Any]]:
     # one value stands for all, so that the file stays small whatever the shape
     for shape in ((1, 192, 192), (8, 192, 192), (1, 512, 512)):
         yield "serving_default", "image", tf.make_tensor_proto(0, tf.float32, shape)
-    for signature in ("members", "raw_members"):
+    for signature in ("members", "raw_members", "raw"):
         yield signature, "image", tf.make_tensor_proto(0, tf.float32, (1, 192, 192))
     yield "int16", "image", tf.make_tensor_proto(0, tf.int16, (1, 192, 192))
     picture = tf.io.encode_png(tf.zeros((192, 192, 1), tf.uint16))

@@ -11,6 +11,7 @@ import numpy as np
 from kcseg.config import Config
 from kcseg.config_json import from_json, to_json
 from kcseg.dataset.batch import Batch
+from kcseg.dataset.pipeline import outlines
 from kcseg.errors import InputError
 from kcseg.files import holds_others, is_file, read_bytes, read_facts, read_json, sha256, write, write_json
 from kcseg.network.unet import build_unet
@@ -155,9 +156,10 @@ def open_run(folder: Path, batch: Batch, config: Config, pretrained: Path | None
 
     Raises:
         InputError: the folder holds a finished run, one with other settings or data, or something else; the
-            pre-trained weights do not fit the network.
+            pre-trained weights do not fit the network; the batch has no masks of a structure to be found.
     """
     plan = plan_members(batch.ids, config)
+    outlines(batch, config)  # refuses a batch that lacks some
     facts = {
         "config.json": to_json(config),
         "folds.json": {f"member-{member.number}": list(member.held_out) for member in plan},

@@ -9,7 +9,7 @@ STILL = AugmentationConfig(0.0, 0.0, (1.0, 1.0), (0.0, 0.0), 0.0, 0.0)
 
 
 def prepared(rings):
-    return window(np.stack(rings.images), (-150, 200)), np.stack(rings.masks).astype(np.uint8)
+    return window(np.stack(rings.images), (-150, 200)), np.stack(rings.masks).astype(np.uint8)[..., None]
 
 
 def test_without_ranges_nothing_changes(rings):
@@ -22,9 +22,9 @@ def test_without_ranges_nothing_changes(rings):
 def test_image_and_mask_move_together(rings):
     _, masks = prepared(rings)
     moving = AugmentationConfig(6.0, 40.0, (0.8, 1.2), (0.0, 0.0), 0.0, 0.0)
-    changed, moved = Augmenter(moving)(masks.astype(np.float32), masks, seed=3)
+    changed, moved = Augmenter(moving)(masks[..., 0].astype(np.float32), masks, seed=3)
     assert (moved != masks).any(axis=(1, 2)).all()
-    assert np.abs((changed > 0.5) != (moved > 0)).mean() < 0.01
+    assert np.abs((changed > 0.5) != (moved[..., 0] > 0)).mean() < 0.01
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_each_of_the_papers_six_changes_the_image(rings, kind, changes):
 def test_noise_differs_between_the_images_of_a_batch():
     flat = np.full((2, 32, 32), 0.5, np.float32)
     noisy = AugmentationConfig(0.0, 0.0, (1.0, 1.0), (0.05, 0.05), 0.0, 0.0)
-    changed, _ = Augmenter(noisy)(flat, flat.astype(np.uint8), seed=1)
+    changed, _ = Augmenter(noisy)(flat, flat.astype(np.uint8)[..., None], seed=1)
     assert changed.std() == pytest.approx(0.05, rel=0.1)
     assert not np.array_equal(changed[0], changed[1])
 
@@ -61,3 +61,11 @@ def test_equal_seeds_give_equal_bytes_whatever_came_before(rings):
     for used, unused in zip(augmenter(images, masks, seed=4), fresh(images, masks, seed=4), strict=True):
         assert used.tobytes() == unused.tobytes()
     assert fresh(images, masks, seed=5)[0].tobytes() != augmenter(images, masks, seed=4)[0].tobytes()
+
+
+def test_a_square_is_cut_from_the_middle(rings):
+    images, masks = prepared(rings)
+    cropping = AugmentationConfig(**{**vars(STILL), "crop_px": 20})
+    cut, outlines = Augmenter(cropping)(images, masks, seed=1)
+    np.testing.assert_allclose(cut, images[:, 6:26, 6:26], atol=1e-6)
+    np.testing.assert_array_equal(outlines, masks[:, 6:26, 6:26])

@@ -1,9 +1,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
+from scipy.ndimage import binary_fill_holes
 
-from kcseg.config import AugmentationConfig
-from kcseg.dataset.pipeline import TrainingSteps, validation_dataset
+from kcseg.config import AugmentationConfig, Config
+from kcseg.dataset.batch import Batch
+from kcseg.dataset.pipeline import TrainingSteps, outlines, training_steps, validation_dataset
+from kcseg.errors import InputError
 from kcseg.image.window import window
 
 STILL = AugmentationConfig(0.0, 0.0, (1.0, 1.0), (0.0, 0.0), 0.0, 0.0)
@@ -50,3 +54,37 @@ def test_validation_images_are_only_windowed(rings, tiny):
     images, masks = (np.concatenate(parts) for parts in zip(*validation_dataset(rings, tiny), strict=True))
     np.testing.assert_array_equal(images[..., 0], window(np.stack(rings.images), tiny.image.window_hu))
     np.testing.assert_array_equal(masks[..., 0], np.stack(rings.masks))
+
+
+def two_structures(rings: Batch, tiny: Config) -> tuple[Batch, Config]:
+    """Return images of several sizes with kidneys, and the configuration that cuts squares from them."""
+    wide = [np.pad(image, ((0, 30), (10, 0)), constant_values=-1024) for image in rings.images]
+    masks = [np.pad(mask, ((0, 30), (10, 0))) for mask in rings.masks]
+    kidneys = tuple(binary_fill_holes(mask) for mask in masks)
+    batch = replace(rings, images=tuple(wide), masks=tuple(masks), kidneys=kidneys)
+    network = replace(tiny.network, structures=("cortex", "kidney"))
+    return batch, replace(tiny, network=network, augmentation=replace(STILL, crop_px=24))
+
+
+def test_squares_hold_image_and_both_outlines_of_one_place(rings, tiny):
+    batch, config = two_structures(rings, tiny)
+    images, labels = training_steps(batch, config, seed=1)(0)
+    assert images.shape == (4, 24, 24, 1) and labels.shape == (4, 24, 24, 2)
+    cortex, kidney = labels[..., 0] > 0, labels[..., 1] > 0
+    assert kidney.any() and not (cortex & ~kidney).any()
+    assert images[..., 0][cortex].mean() > images[..., 0][~kidney].mean()
+
+
+def test_squares_of_validation_stay_where_they_are(rings, tiny):
+    batch, config = two_structures(rings, tiny)
+    first, second = (list(validation_dataset(batch, config)) for _ in range(2))
+    for (images, labels), (again, labels_again) in zip(first, second, strict=True):
+        assert images.shape[1:] == (24, 24, 1) and labels.shape[1:] == (24, 24, 2)
+        np.testing.assert_array_equal(images, again)
+        np.testing.assert_array_equal(labels, labels_again)
+
+
+def test_a_network_for_kidneys_needs_their_masks(rings, tiny):
+    _, config = two_structures(rings, tiny)
+    with pytest.raises(InputError, match=r"kidneys/ID\.npy"):
+        outlines(rings, config)

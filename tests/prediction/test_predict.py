@@ -6,6 +6,7 @@ import PIL.Image
 import pytest
 
 from kcseg.prediction.predict import on_grid, predict_files
+from kcseg.serving.contract import OUTPUTS
 from kcseg.serving.runner import Ensemble, Segmentation
 
 RADIUS_MM, SOFT_MM = 30.0, 4.0
@@ -13,6 +14,8 @@ RADIUS_MM, SOFT_MM = 30.0, 4.0
 
 class Disc:
     """Stands in for a model: a disc of cortex in the middle, its edge four millimetres soft."""
+
+    outputs = OUTPUTS
 
     def __init__(self, threshold=0.5):
         self.threshold = threshold

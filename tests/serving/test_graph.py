@@ -8,6 +8,7 @@ from PIL import Image
 
 from kcseg.config import EXPORT, ExportConfig
 from kcseg.errors import InputError
+from kcseg.image.window import window
 from kcseg.network.unet import build_unet
 from kcseg.serving.graph import EnsembleGraph
 
@@ -66,3 +67,26 @@ def test_bfloat16_is_close_and_answers_in_float32(deeper, images):
 def test_settings_that_cannot_be_are_named(wrong):
     with pytest.raises(InputError, match=f"'export.{next(iter(wrong))}'"):
         ExportConfig(**wrong)
+
+
+def test_members_that_find_kidneys_give_them_beside_the_cortex(deeper, images):
+    both = replace(deeper, network=replace(deeper.network, structures=("cortex", "kidney")))
+    networks = [build_unet(both.network, seed=seed) for seed in range(3)]
+    graph = EnsembleGraph(networks, both, EXPORT)
+    hu = tf.constant(images, tf.float32)
+    shares = np.stack([network(window(images, both.image.window_hu)[..., None]) for network in networks])
+    raw = graph.raw(hu)
+    for place, name in enumerate(("probability", "kidney_probability")):
+        np.testing.assert_allclose(raw[name], np.median(shares[:, :2, :37, :50, place], axis=0), atol=1e-5)
+    assert set(graph.segment(hu)) == {"mask", "probability", "disagreement", "kidney_probability"}
+    assert set(EnsembleGraph(networks[:1], both, EXPORT).members(hu)) == {"soft_masks"}
+
+
+def test_without_kidneys_raw_is_the_median_of_the_raw_members(deeper, images):
+    networks = [build_unet(deeper.network, seed=seed) for seed in range(3)]
+    graph = EnsembleGraph(networks, deeper, EXPORT)
+    hu = tf.constant(images, tf.float32)
+    raw = graph.raw(hu)
+    assert set(raw) == {"probability", "disagreement"}
+    members = graph.raw_members(hu)["soft_masks"]
+    np.testing.assert_array_equal(raw["probability"], np.median(members, axis=1))

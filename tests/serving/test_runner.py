@@ -10,9 +10,15 @@ import tensorflow as tf
 from kcseg.config import EXPORT
 from kcseg.errors import InputError
 from kcseg.server.server import Server
-from kcseg.serving.contract import REQUIRED, check_signatures
+from kcseg.serving.contract import OUTPUTS, REQUIRED, check_signatures
 from kcseg.serving.graph import EnsembleGraph
 from kcseg.serving.runner import Ensemble
+
+
+def an_ensemble(answer):
+    """Let a function stand in for a model."""
+    answer.outputs = OUTPUTS
+    return answer
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +99,7 @@ def test_images_of_another_rank_are_refused_before_anyone_is_asked(local, addres
 def test_batches_are_split_to_the_stated_size_and_joined_in_order():
     asked = []
 
+    @an_ensemble
     def model(signature, images):
         asked.append(images.shape)
         return {"mask": images > 0, "probability": images, "disagreement": images}
@@ -107,6 +114,7 @@ def test_batches_are_split_to_the_stated_size_and_joined_in_order():
 
 
 def test_an_answer_of_another_shape_is_refused():
+    @an_ensemble
     def model(signature, images):
         return {"mask": images > 0, "probability": images, "disagreement": images[:, 1:]}
 
@@ -146,6 +154,7 @@ def test_a_wrong_name_a_wrong_version_and_the_other_port_are_told_apart(server):
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, np.nan, np.inf, b"0.5"])
 def test_an_answer_that_is_no_share_is_refused(value):
+    @an_ensemble
     def model(signature, images):
         return {"mask": images > 0, "probability": images, "disagreement": np.full(images.shape, value)}
 
@@ -155,6 +164,7 @@ def test_an_answer_that_is_no_share_is_refused(value):
 
 @pytest.mark.parametrize("shape", [(1, 10, 10), (1, 10, 1, 10)])
 def test_soft_masks_have_a_place_for_members_and_nothing_else_has(shape):
+    @an_ensemble
     def model(signature, images):
         share = np.zeros(shape, np.float32)
         return {"soft_masks": share[:, 0], "mask": share, "probability": images, "disagreement": images}
@@ -171,6 +181,7 @@ def test_soft_masks_have_a_place_for_members_and_nothing_else_has(shape):
 def test_a_model_that_changes_between_two_requests_is_refused():
     counts = iter((7, 5))
 
+    @an_ensemble
     def model(signature, images):
         return {"soft_masks": np.zeros((len(images), next(counts), 10, 10), np.float32)}
 

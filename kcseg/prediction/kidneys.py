@@ -1,0 +1,135 @@
+"""The kidneys in one segmented image: which there are, what of them is cortex, and whether that can be told."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import (
+    binary_dilation,
+    binary_erosion,
+    binary_fill_holes,
+    distance_transform_edt,
+    gaussian_filter,
+    label,
+)
+
+from kcseg.config import PAPER
+from kcseg.image.grid import Spacing
+from kcseg.serving.runner import Segmentation
+
+# Our choice, in what a coronal slice through an adult's kidney shows.
+LEAST_KIDNEY_MM2, LARGEST_KIDNEY_MM2 = 300.0, 12000.0
+_LEAST_SHARE = 0.15  # of the largest kidney in the image
+_MOST_KIDNEYS = 2
+_BONE_HU = 330.0  # no kidney's parenchyma is as bright on average
+_WHOLE_BODY_MM = 250.0  # an image as wide as this shows both sides, so that it has a middle
+_BODY_HU = -300.0
+# Where contrast is measured: below the capsule, and deep inside; urine, stones and fat do not count.
+_RIM_MM, _DEEP_MM = (1.5, 5.0), 6.0
+_SURELY_DEEP_MM = 15.0  # a kidney as thick as twice this in the image shows medulla if it can be seen at all
+_PARENCHYMA_HU = (0.0, 300.0)
+_LEAST_MEDULLA_MM2 = 40.0
+# Below it cortex and medulla cannot be told apart; from phantom cases, see docs/model-card.md.
+LEAST_CONTRAST_HU = 20.0
+
+
+@dataclass(frozen=True, eq=False)
+class FoundKidney:
+    """A kidney on the grid of its image.
+
+    Masks are bool (height, width): `kidney` all within the capsule, `cortex` what of it the members call cortex.
+    `side` is the patient's right or left, empty where the image does not show which.
+    """
+
+    kidney: np.ndarray
+    cortex: np.ndarray
+    side: str
+    contrast_hu: float | None  # cortex minus medulla; None where too little medulla is seen
+    is_cut: bool  # by the edge of the image
+
+    @property
+    def looks_alike(self) -> bool:
+        """Whether cortex and medulla are too alike to be told apart."""
+        return self.contrast_hu is not None and self.contrast_hu < LEAST_CONTRAST_HU
+
+
+def find_kidneys(hu: np.ndarray, found: Segmentation, spacing_mm: Spacing) -> list[FoundKidney]:
+    """Return the kidneys of a raw segmentation, the patient's right one first; both are (height, width).
+
+    Each is a component of what the members call kidney, with its holes; parts that cannot be a kidney are passed over.
+    """
+    assert found.kidney_probability is not None
+    pixel_mm2 = spacing_mm[0] * spacing_mm[1]
+    parts, count = label(found.kidney_probability > PAPER.ensemble.mask_threshold, np.ones((3, 3)))
+    areas = np.bincount(parts.ravel(), minlength=count + 1)[1:] * pixel_mm2
+    least = max(LEAST_KIDNEY_MM2, _LEAST_SHARE * float(areas.max(initial=0)))
+    largest = [place for place in np.argsort(-areas, kind="stable") if areas[place] >= least]
+    kidneys = [binary_fill_holes(parts == place + 1) for place in largest]
+    kidneys = [kidney for kidney in kidneys if _may_be_kidney(hu, kidney, pixel_mm2)][:_MOST_KIDNEYS]
+    middle = _middle(hu, spacing_mm)
+    described = [_describe(hu, found, kidney, middle, spacing_mm) for kidney in kidneys]
+    return sorted(described, key=lambda one: _column(one.kidney))
+
+
+def _describe(
+    hu: np.ndarray, found: Segmentation, kidney: np.ndarray, middle: float | None, spacing_mm: Spacing
+) -> FoundKidney:
+    cortex = found.mask & binary_dilation(kidney)
+    edges = (kidney[0], kidney[-1], kidney[:, 0], kidney[:, -1])
+    return FoundKidney(
+        kidney=kidney | cortex,
+        cortex=cortex,
+        side="" if middle is None else "right" if _column(kidney) < middle else "left",
+        contrast_hu=measure_contrast(hu, cortex, kidney, spacing_mm),
+        is_cut=any(edge.any() for edge in edges),
+    )
+
+
+def measure_contrast(
+    hu: np.ndarray, cortex: np.ndarray, kidney: np.ndarray, spacing_mm: Spacing
+) -> float | None:
+    """Return the median HU of the cortex under the capsule minus that of the medulla, None where there is too little.
+
+    The medulla is what lies deep in the kidney and was not called cortex, without sinus fat, urine and stones. Where all
+    of a thick kidney was called cortex, it is all that lies deep: such a kidney looks alike everywhere.
+    """
+    smooth = gaussian_filter(hu.astype(np.float32), [0.8 / mm for mm in spacing_mm])
+    depth = distance_transform_edt(kidney, sampling=spacing_mm)
+    low, high = _PARENCHYMA_HU
+    parenchyma = kidney & (smooth > low) & (smooth < high)
+    rim = cortex & parenchyma & (depth > _RIM_MM[0]) & (depth < _RIM_MM[1])
+    deep = parenchyma & (depth > _DEEP_MM)
+    medulla = deep & ~binary_dilation(cortex) & binary_erosion(kidney & ~cortex)
+    least = _LEAST_MEDULLA_MM2 / (spacing_mm[0] * spacing_mm[1])
+    if np.count_nonzero(medulla) < least and depth.max() > _SURELY_DEEP_MM:
+        medulla = deep
+    if min(np.count_nonzero(medulla), np.count_nonzero(rim)) < least:
+        return None
+    return float(np.median(smooth[rim]) - np.median(smooth[medulla]))
+
+
+def _may_be_kidney(hu: np.ndarray, kidney: np.ndarray, pixel_mm2: float) -> bool:
+    area = np.count_nonzero(kidney) * pixel_mm2
+    return bool(area <= LARGEST_KIDNEY_MM2 and np.median(hu[kidney]) < _BONE_HU)
+
+
+def _middle(hu: np.ndarray, spacing_mm: Spacing) -> float | None:
+    """Return the column of the body's middle; None where the image is too narrow to show both sides."""
+    if hu.shape[1] * spacing_mm[1] < _WHOLE_BODY_MM:
+        return None
+    columns = np.flatnonzero(np.median(hu > _BODY_HU, axis=0))
+    return float(columns.mean()) if len(columns) else None
+
+
+def _column(mask: np.ndarray) -> float:
+    return float(np.flatnonzero(mask.any(axis=0)).mean())
+
+
+def doubts_of(kidney: FoundKidney) -> Iterator[str]:
+    """Yield what a person should know of a kidney, a few words each."""
+    if kidney.looks_alike:
+        yield (f"cortex and medulla look alike ({kidney.contrast_hu:.0f} HU): late phase or no contrast")
+    elif kidney.contrast_hu is None:
+        yield "too little medulla in view to measure contrast"
+    if kidney.is_cut:
+        yield "kidney cut by the edge"

@@ -236,10 +236,10 @@ SHIPPED = replace(
         noise_deviation=(0.0, 0.05),
         brightness=0.12,
         contrast=0.25,
-        crop_px=192,
+        crop_px=160,
     ),
     network=NetworkConfig(filters=8, structures=("cortex", "kidney"), batch_norm_momentum=0.97),
-    training=replace(QUICK.training, batch_size=8, maximum_epochs=12, patience_epochs=12),
+    training=replace(QUICK.training, batch_size=8, maximum_epochs=8, patience_epochs=8),
     simulation=SimulationConfig(train=(1800, 1800), test=300, wide=True),
 )
 

@@ -1,4 +1,4 @@
-"""Reads one coronal CT slice from a DICOM file, and nothing that names the patient."""
+"""Reads one CT slice from a DICOM file, and nothing that names the patient."""
 
 import io
 from contextlib import suppress
@@ -52,12 +52,23 @@ def is_dicom(path: Path) -> bool:
 def read_dicom(path: Path) -> tuple[np.ndarray, Grid]:
     """Return float64 HU (height, width), row 0 = head, column 0 = patient's right, and their grid.
 
+    Raises:
+        InputError: as `decode_slice`, or the slice is not coronal.
+    """
+    voxels, affine = decode_slice(path)
+    grid = Grid.of_voxels((*voxels.shape, 1), affine)
+    check_place(path, grid)
+    return grid.to_picture(voxels[:, :, np.newaxis]), grid
+
+
+def decode_slice(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return float64 HU (columns, rows) of one slice of any orientation, and its affine, voxel index -> mm in RAS+.
+
     Only the elements named above are read, so no identifier can reach a message, a log or a result. Padding becomes
-    air. The voxels of the grid are (column, row, slice); where the file does not say so, the slice lies at the
-    origin and is 1 mm thick.
+    air. Where the file does not say so, the slice lies at the origin and is 1 mm thick.
 
     Raises:
-        InputError: not one coronal CT slice in HU, no decoder for its compression, or an element is missing or wrong.
+        InputError: not one CT slice in HU, no decoder for its compression, or an element is missing or wrong.
     """
     dataset = _decode(path)
     _check_kind(path, dataset)
@@ -65,11 +76,10 @@ def read_dicom(path: Path) -> tuple[np.ndarray, Grid]:
     if lacking:
         raise InputError(f"{path} lacks {', '.join(lacking)}; {_AGAIN}")
     _check_layout(path, dataset)
-    grid = _grid(path, dataset)
+    affine = _affine(path, dataset)
     stored = _pixels(path, dataset)
     (slope,), (intercept,) = (_numbers(path, dataset, f"Rescale{name}") for name in ("Slope", "Intercept"))
-    hu = np.where(_padding(path, dataset, stored), AIR_HU, stored * slope + intercept)
-    return grid.to_picture(hu.T[:, :, np.newaxis]), grid
+    return np.where(_padding(path, dataset, stored), AIR_HU, stored * slope + intercept).T, affine
 
 
 def _is_marked(start: bytes) -> bool:
@@ -156,8 +166,8 @@ def _check_layout(path: Path, dataset: pydicom.Dataset) -> None:
         )
 
 
-def _grid(path: Path, dataset: pydicom.Dataset) -> Grid:
-    """Return the grid of voxels (column, row, slice); DICOM's axes point to the patient's left, back and head."""
+def _affine(path: Path, dataset: pydicom.Dataset) -> np.ndarray:
+    """Return the affine of voxels (column, row, slice); DICOM's axes point to the patient's left, back and head."""
     height_mm, width_mm = (float(step) for step in _numbers(path, dataset, "PixelSpacing", 2))
     check_spacing(path, (height_mm, width_mm), (dataset.Rows, dataset.Columns))
     directions = _numbers(path, dataset, "ImageOrientationPatient", 6).reshape(2, 3)
@@ -173,9 +183,7 @@ def _grid(path: Path, dataset: pydicom.Dataset) -> Grid:
         [along * width_mm, down * height_mm, np.cross(along, down) * depth_mm, corner]
     )
     affine[:2] *= -1  # to right and front
-    grid = Grid.of_voxels((dataset.Columns, dataset.Rows, 1), affine)
-    check_place(path, grid)
-    return grid
+    return affine
 
 
 def _pixels(path: Path, dataset: pydicom.Dataset) -> np.ndarray:

@@ -34,14 +34,32 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Grid, tuple[str, ...]]:
     Raises:
         InputError: not one coronal slice, no stated orientation, no numbers, or a header that contradicts itself.
     """
-    volume = _decode(path)
+    voxels, affine, unit, notes = read_volume(path)
+    grid = Grid.of_voxels(voxels.shape, affine, unit)
+    check_place(path, grid)
+    across, _, up = grid.order
+    check_spacing(path, grid.spacing_mm or (0.0, 0.0), (voxels.shape[up], voxels.shape[across]))
+    return grid.to_picture(voxels), grid, notes
+
+
+def read_volume(
+    path: Path, maximum_bytes: int = MAXIMUM_BYTES
+) -> tuple[np.ndarray, np.ndarray, str, tuple[str, ...]]:
+    """Return the voxels of a volume, its affine (voxel index -> mm in RAS+), the unit of its file, and notes.
+
+    Further axes of length 1 are dropped.
+
+    Raises:
+        InputError: not three axes, no stated orientation, no numbers, or a header that contradicts itself.
+    """
+    volume = _decode(path, maximum_bytes)
     shape = volume.shape
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     if len(shape) != 3:
         raise InputError(
-            f"expected a volume with one coronal slice in {path}, got shape {shape}; "
-            "keep the front-to-back axis and the affine when cutting the slice"
+            f"expected a volume of three axes in {path}, got shape {shape}; "
+            "keep the front-to-back axis and the affine when cutting a slice"
         )
     if volume.get_data_dtype().kind not in "iuf":
         raise InputError(
@@ -49,15 +67,11 @@ def read_nifti(path: Path) -> tuple[np.ndarray, Grid, tuple[str, ...]]:
         )
     affine, notes = _affine(path, volume.header)
     unit = _unit(volume.header)
-    grid = Grid.of_voxels(shape, np.diag([_MM[unit]] * 3 + [1.0]) @ affine, unit)
-    check_place(path, grid)
-    across, _, up = grid.order
-    check_spacing(path, grid.spacing_mm or (0.0, 0.0), (shape[up], shape[across]))
     try:
         voxels = np.asanyarray(volume.dataobj).reshape(shape)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is truncated: it ends within its voxels; copy it again") from error
-    return grid.to_picture(voxels), grid, notes
+    return voxels, np.diag([_MM[unit]] * 3 + [1.0]) @ affine, unit, notes
 
 
 def write_nifti(path: Path, mask: np.ndarray, grid: Grid) -> None:
@@ -73,28 +87,34 @@ def write_nifti(path: Path, mask: np.ndarray, grid: Grid) -> None:
     if grid.affine is None:
         (height, width), (height_mm, width_mm) = mask.shape, grid.spacing_mm or (1.0, 1.0)
         grid = Grid.of_voxels((width, 1, height), np.diag([width_mm, 1.0, height_mm, 1.0]))
-    affine = np.diag([1 / _MM[grid.unit]] * 3 + [1.0]) @ grid.affine
-    volume = nibabel.Nifti1Image(grid.to_voxels(mask).astype(np.uint8), affine)
-    volume.header.set_xyzt_units(grid.unit)
+    assert grid.affine is not None
+    write_volume(path, grid.to_voxels(mask).astype(np.uint8), grid.affine, grid.unit)
+
+
+def write_volume(path: Path, voxels: np.ndarray, affine: np.ndarray, unit: str = "mm") -> None:
+    """Write voxels as NIfTI with their affine, voxel index -> mm in RAS+, stated in the unit of another file."""
+    affine = np.diag([1 / _MM[unit]] * 3 + [1.0]) @ affine
+    volume = nibabel.Nifti1Image(voxels, affine)
+    volume.header.set_xyzt_units(unit)
     volume.set_sform(affine, _SCANNER)
     volume.set_qform(affine, _SCANNER)
     content = volume.to_bytes()
     write(path, gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content)
 
 
-def _decode(path: Path) -> nibabel.Nifti1Image:
+def _decode(path: Path, maximum_bytes: int) -> nibabel.Nifti1Image:
     """Return the volume from memory, so that a compressed file cannot grow beyond the limit."""
     content = path.read_bytes()
     if content.startswith(b"\x1f\x8b"):
         try:
-            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(MAXIMUM_BYTES + 1)
+            content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(maximum_bytes + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise InputError(
                 f"{path} is truncated or damaged: it cannot be unpacked; copy it again"
             ) from error
-    if len(content) > MAXIMUM_BYTES:
+    if len(content) > maximum_bytes:
         raise InputError(
-            f"{path} unpacks to more than {MAXIMUM_BYTES >> 20} MiB; store one coronal slice per file"
+            f"{path} unpacks to more than {maximum_bytes >> 20} MiB; store one coronal slice, or one scan, per file"
         )
     for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
         if kind.header_class.may_contain_header(content):

@@ -4,16 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import (
-    binary_dilation,
-    binary_erosion,
-    binary_fill_holes,
-    distance_transform_edt,
-    gaussian_filter,
-    label,
-)
+from scipy.ndimage import binary_dilation, binary_fill_holes, label
 
 from kcseg.config import PAPER
+from kcseg.image.contrast import contrast_doubts, looks_alike, measure_contrast
 from kcseg.image.grid import Spacing
 from kcseg.serving.runner import Segmentation
 
@@ -24,13 +18,6 @@ _MOST_KIDNEYS = 2
 _BONE_HU = 330.0  # no kidney's parenchyma is as bright on average
 _WHOLE_BODY_MM = 250.0  # an image as wide as this shows both sides, so that it has a middle
 _BODY_HU = -300.0
-# Where contrast is measured: below the capsule, and deep inside; urine, stones and fat do not count.
-_RIM_MM, _DEEP_MM = (1.5, 5.0), 6.0
-_SURELY_DEEP_MM = 15.0  # a kidney as thick as twice this in the image shows medulla if it can be seen at all
-_PARENCHYMA_HU = (0.0, 300.0)
-_LEAST_MEDULLA_MM2 = 40.0
-# Below it cortex and medulla cannot be told apart; from phantom cases, see docs/model-card.md.
-LEAST_CONTRAST_HU = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +37,7 @@ class FoundKidney:
     @property
     def looks_alike(self) -> bool:
         """Whether cortex and medulla are too alike to be told apart."""
-        return self.contrast_hu is not None and self.contrast_hu < LEAST_CONTRAST_HU
+        return looks_alike(self.contrast_hu)
 
 
 def find_kidneys(hu: np.ndarray, found: Segmentation, spacing_mm: Spacing) -> list[FoundKidney]:
@@ -85,29 +72,6 @@ def _describe(
     )
 
 
-def measure_contrast(
-    hu: np.ndarray, cortex: np.ndarray, kidney: np.ndarray, spacing_mm: Spacing
-) -> float | None:
-    """Return the median HU of the cortex under the capsule minus that of the medulla, None where there is too little.
-
-    The medulla is what lies deep in the kidney and was not called cortex, without sinus fat, urine and stones. Where all
-    of a thick kidney was called cortex, it is all that lies deep: such a kidney looks alike everywhere.
-    """
-    smooth = gaussian_filter(hu.astype(np.float32), [0.8 / mm for mm in spacing_mm])
-    depth = distance_transform_edt(kidney, sampling=spacing_mm)
-    low, high = _PARENCHYMA_HU
-    parenchyma = kidney & (smooth > low) & (smooth < high)
-    rim = cortex & parenchyma & (depth > _RIM_MM[0]) & (depth < _RIM_MM[1])
-    deep = parenchyma & (depth > _DEEP_MM)
-    medulla = deep & ~binary_dilation(cortex) & binary_erosion(kidney & ~cortex)
-    least = _LEAST_MEDULLA_MM2 / (spacing_mm[0] * spacing_mm[1])
-    if np.count_nonzero(medulla) < least and depth.max() > _SURELY_DEEP_MM:
-        medulla = deep
-    if min(np.count_nonzero(medulla), np.count_nonzero(rim)) < least:
-        return None
-    return float(np.median(smooth[rim]) - np.median(smooth[medulla]))
-
-
 def _may_be_kidney(hu: np.ndarray, kidney: np.ndarray, pixel_mm2: float) -> bool:
     area = np.count_nonzero(kidney) * pixel_mm2
     return bool(area <= LARGEST_KIDNEY_MM2 and np.median(hu[kidney]) < _BONE_HU)
@@ -127,9 +91,6 @@ def _column(mask: np.ndarray) -> float:
 
 def doubts_of(kidney: FoundKidney) -> Iterator[str]:
     """Yield what a person should know of a kidney, a few words each."""
-    if kidney.looks_alike:
-        yield (f"cortex and medulla look alike ({kidney.contrast_hu:.0f} HU): late phase or no contrast")
-    elif kidney.contrast_hu is None:
-        yield "too little medulla in view to measure contrast"
+    yield from contrast_doubts(kidney.contrast_hu)
     if kidney.is_cut:
         yield "kidney cut by the edge"

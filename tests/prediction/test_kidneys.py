@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from kcseg.prediction.kidneys import LEAST_CONTRAST_HU, doubts_of, find_kidneys, measure_contrast
+from kcseg.image.contrast import LEAST_CONTRAST_HU, measure_contrast
+from kcseg.prediction.kidneys import doubts_of, find_kidneys
 from kcseg.serving.runner import Segmentation
 
 CORTEX_MM = 7.0

@@ -1,0 +1,1 @@
+"""A whole CT scan: read it, find the kidneys, segment their cortex, measure and write it."""

@@ -1,0 +1,84 @@
+"""Reads a scan, whatever it is stored as."""
+
+from pathlib import Path
+
+import numpy as np
+
+from kcseg.errors import InputError
+from kcseg.files import is_file, is_folder
+from kcseg.image.formats import suffix
+from kcseg.image.limits import MAXIMUM_HU
+from kcseg.image.nifti import read_volume
+from kcseg.progress import Tell, silent
+from kcseg.scan.scan import Scan
+from kcseg.scan.series import LEAST_SLICES, THICK_MM, choose, find_series, read_series, unpacked
+
+_VOLUME_BYTES = 4 << 30
+_SPACING_MM = (0.2, 12.0)
+
+
+def is_scan(path: Path) -> bool:
+    """Whether a path holds a scan: an archive, a folder with a CT series, or a NIfTI of more than a slice."""
+    if is_folder(path):
+        return bool(find_series(path))
+    if not is_file(path):
+        return False
+    if suffix(path) == ".zip":
+        return True
+    if suffix(path) in (".nii", ".nii.gz"):
+        try:
+            return min(read_volume(path, _VOLUME_BYTES)[0].shape) >= LEAST_SLICES
+        except InputError:
+            return False  # whoever reads it as an image says what is wrong
+    return False
+
+
+def read_scan(path: Path | str, *, series: str | None = None, tell: Tell = silent) -> Scan:
+    """Read a CT scan: a folder or zip archive with DICOM series, or a 3D NIfTI.
+
+    Args:
+        path: the scan; of several series in it, `series` chooses one by its number or UID.
+        series: see above.
+        tell: told of the slices read.
+
+    Raises:
+        InputError: whatever is wrong with it, in one sentence with the mend.
+    """
+    path = Path(path)
+    if is_folder(path) or suffix(path) == ".zip":
+        with unpacked(path) as folder:
+            scan = read_series(choose(find_series(folder), series, path), tell)
+    elif suffix(path) in (".nii", ".nii.gz"):
+        scan = _read_nifti(path)
+    else:
+        raise InputError(f"expected a folder or zip of DICOM files, or a 3D NIfTI, got {path}; convert it")
+    return _checked(path, scan)
+
+
+def _read_nifti(path: Path) -> Scan:
+    voxels, affine, unit, notes = read_volume(path, _VOLUME_BYTES)
+    values = np.nan_to_num(np.asarray(voxels), nan=-1024.0)
+    hu = np.rint(np.clip(values, -32768, 32767)).astype(np.int16) if values.dtype != np.int16 else values
+    scan = Scan(np.ascontiguousarray(hu), affine, notes, (path,), unit)
+    thick_mm = max(scan.spacing_mm)
+    if thick_mm > THICK_MM:
+        scan = Scan(scan.hu, affine, (*notes, f"thick slices ({thick_mm:.1f} mm)"), (path,), unit)
+    return scan
+
+
+def _checked(path: Path, scan: Scan) -> Scan:
+    """Refuse what is no CT of a body."""
+    low, high = _SPACING_MM
+    if not all(low <= step <= high for step in scan.spacing_mm):
+        got = " x ".join(f"{step:g}" for step in scan.spacing_mm)
+        raise InputError(f"expected voxels of {low} to {high} mm in {path}, got {got} mm; correct its header")
+    if min(scan.hu.shape) < LEAST_SLICES:
+        raise InputError(
+            f"expected {LEAST_SLICES} voxels or more along each axis of {path}, got {scan.hu.shape}; name a scan"
+        )
+    lowest, highest = int(scan.hu.min()), int(scan.hu.max())
+    if highest > MAXIMUM_HU or lowest > -200 or highest < 100:
+        raise InputError(
+            f"{path} holds values {lowest} to {highest}, which are not the HU of a body; correct slope and intercept"
+        )
+    return scan

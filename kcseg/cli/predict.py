@@ -1,5 +1,6 @@
-"""kcseg predict: masks, overlays and a table for image files."""
+"""kcseg predict: masks, overlays and a table for image files and scans."""
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,8 @@ from kcseg.cli.settings import PATH
 from kcseg.errors import InputError
 from kcseg.image.listing import list_images, scan_images
 from kcseg.ray import joined
+from kcseg.scan.options import ScanOptions
+from kcseg.scan.read import list_scans
 
 
 @main.command()
@@ -22,6 +25,15 @@ from kcseg.ray import joined
     type=int,
     help="What to add to 16-bit PNG values to get HU, e.g. -1024; by default what batch.json says.",
 )
+@click.option(
+    "--series", metavar="NUMBER", help="Of a scan with several series: which, by its number or UID."
+)
+@click.option(
+    "--kidneys",
+    type=PATH,
+    help="Of a scan: a mask of the kidneys from another tool, such as TotalSegmentator's.",
+)
+@click.option("--side", type=click.Choice(["right", "left"]), help="Of a scan: look at this kidney alone.")
 @click.option(
     "--any-contrast", is_flag=True, help="Give the cortex even where it and the medulla look alike."
 )
@@ -37,15 +49,22 @@ def predict(
     out: Path,
     model: str | None,
     hu_offset: int | None,
+    series: str | None,
+    kidneys: Path | None,
+    side: str | None,
     any_contrast: bool,
     force: bool,
     cluster: str | None,
 ) -> None:
-    """Segment FILES (images or folders of them).
+    """Segment FILES: coronal images or folders of them, or scans (DICOM series, zip archives, 3D NIfTI).
 
     --model is a run folder, an exported model, packed weights, or the address of a model on TF Serving or
     'kcseg serve': http://HOST:8501/v1/models/kcseg or grpc://HOST:8500/kcseg.
     """
+    if scans := list_scans(*files):
+        options = ScanOptions(series, kidneys, (side,) if side else ("right", "left"), any_contrast)
+        _predict_scans(scans, out, model, options, force=force)
+        return
     images = list_images(*files)
     if ignored := scan_images(*files).passed_over:
         print_line(f"Passed over: {', '.join(ignored)}")
@@ -77,6 +96,41 @@ def predict(
     ]
     # of a model that finds the cortex alone, the kidney's columns are empty
     print_table([{head: row[head] for head in row if any(other[head] for other in shown)} for row in shown])
+    print_line(f"Look at {out / 'index.html'}")
+
+
+def _predict_scans(
+    scans: Mapping[str, Path], out: Path, model: str | None, options: ScanOptions, *, force: bool
+) -> None:
+    with quiet_import():
+        from kcseg.prediction.scans import predict_scans
+        from kcseg.serving.runner import Ensemble
+
+        ensemble = (
+            Ensemble.connect(model)
+            if model and "://" in model
+            else Ensemble.load(Path(model) if model else None)
+        )
+    with progress_bars() as tell:
+        rows = predict_scans(ensemble, scans, out, options, force=force, tell=tell)
+    heads = {
+        "scan": ("id", None),
+        "side": ("side", None),
+        "cortex, mL": ("cortex_ml", 1),
+        "kidney, mL": ("kidney_ml", 1),
+        "thickness, mm": ("thickness_mm", 1),
+        "contrast, HU": ("contrast_hu", 0),
+        "note": ("note", None),
+    }
+    print_table(
+        [
+            {
+                head: str(row[name] or "") if digits is None else _number(row[name], digits)
+                for head, (name, digits) in heads.items()
+            }
+            for row in rows
+        ]
+    )
     print_line(f"Look at {out / 'index.html'}")
 
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-# Where contrast is measured: below the capsule, and deep inside; urine, stones and fat do not count.
-_RIM_MM, _DEEP_MM = (1.5, 5.0), 6.0
+# Where contrast is measured (our choice): in the cortex below the capsule, and deeper, away from fat, urine and stones.
+_RIM_MM, _DEEP_MM = (1.5, 5.0), (6.0, 16.0)
 _SURELY_DEEP_MM = 15.0  # a kidney as thick as twice this in the image shows medulla if it can be seen at all
 _APART_MM = 1.5  # from the cortex, so that no pixel holds both
-_PARENCHYMA_HU = (0.0, 300.0)
-_LEAST_MEDULLA_MM2 = 40.0
+_FAT_HU, _URINE_HU, _FROM_FAT_MM = 0.0, 300.0, 2.5
+_LEAST_MM2 = 40.0
+_LEAST_SHARE = 0.12  # of the deep parts that is medulla where it can be seen
 # Below it cortex and medulla cannot be told apart; from phantom cases, see docs/model-card.md.
 LEAST_CONTRAST_HU = 20.0
 
@@ -21,18 +22,24 @@ def measure_contrast(
     """Return the median HU of the cortex under the capsule minus that of the medulla, None where there is too little.
 
     Image and masks are one slice or a volume. The medulla is what lies deep in the kidney and was not called cortex,
-    without sinus fat, urine and stones. Where all of a thick kidney was called cortex, it is all that lies deep: such
-    a kidney looks alike everywhere.
+    away from sinus fat, urine and stones. Where nearly all of a thick kidney was called cortex, it is all that lies
+    deep: such a kidney looks alike everywhere.
     """
     smooth = gaussian_filter(hu.astype(np.float32), [0.8 / mm for mm in spacing_mm])
-    depth = distance_transform_edt(kidney, sampling=spacing_mm)
-    low, high = _PARENCHYMA_HU
-    parenchyma = kidney & (smooth > low) & (smooth < high)
-    rim = cortex & parenchyma & (depth > _RIM_MM[0]) & (depth < _RIM_MM[1])
-    deep = parenchyma & (depth > _DEEP_MM)
-    medulla = deep & (distance_transform_edt(~cortex, sampling=spacing_mm) > _APART_MM)
-    least = _LEAST_MEDULLA_MM2 / (spacing_mm[0] * spacing_mm[1])
-    if np.count_nonzero(medulla) < least and depth.max() > _SURELY_DEEP_MM:
+
+    def away(mask: np.ndarray) -> np.ndarray:
+        return distance_transform_edt(~mask, sampling=spacing_mm)
+
+    depth = away(~kidney)
+    sinus = (depth > _RIM_MM[1]) & ((smooth < _FAT_HU) | (smooth > _URINE_HU))
+    tissue = kidney & (away(sinus) > _FROM_FAT_MM if sinus.any() else True)
+    rim = cortex & tissue & (depth > _RIM_MM[0]) & (depth < _RIM_MM[1])
+    deep = tissue & (depth > _DEEP_MM[0]) & (depth < _DEEP_MM[1])
+    medulla = deep & (away(cortex) > _APART_MM)
+    least = _LEAST_MM2 / (spacing_mm[0] * spacing_mm[1])
+    if np.count_nonzero(medulla) < max(least, _LEAST_SHARE * np.count_nonzero(deep)):
+        if depth.max() < _SURELY_DEEP_MM:
+            return None
         medulla = deep
     if min(np.count_nonzero(medulla), np.count_nonzero(rim)) < least:
         return None

@@ -55,8 +55,10 @@ class PlacedKidney:
 class Body:
     """A trunk with all organs, at one moment after the contrast medium."""
 
-    parts: tuple[Part, ...]  # all but the kidneys, from back to front of the painting
+    parts: tuple[Part, ...]  # all but the kidneys, in the order they are painted
     kidneys: tuple[PlacedKidney, ...]
+    trunk: Trunk
+    contrast: Contrast
 
     def cut(self, rows_mm: np.ndarray, columns_mm: np.ndarray, depth_mm: float, slab_mm: float) -> "Slab":
         """Return what a coronal slab around a depth shows; rows and columns are the centres of pixels of 1 mm."""
@@ -98,7 +100,7 @@ def build_body(
         *bones(trunk, contrast, random),
         *great_vessels(trunk, contrast, random),
     ]
-    return Body(tuple(parts), kidneys)
+    return Body(tuple(parts), kidneys, trunk, contrast)
 
 
 def _render(kidney: PlacedKidney, plane: Planes, slab_mm: float, hu: np.ndarray, masks: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from skimage.measure import label
 
 from kcseg.phantom.anatomy import Kidney
-from kcseg.phantom.body import PlacedKidney, build_body
+from kcseg.phantom.body import Body, PlacedKidney, build_body
 from kcseg.phantom.contrast import Contrast, contrast_at, draw_any_phase, draw_phase
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.growth import grow_kidney
@@ -87,20 +87,12 @@ def draw_case(random: np.random.Generator, *, any_phase: bool = False) -> Case:
 
 def draw_slice(random: np.random.Generator) -> Case:
     """Draw a whole coronal slice of a body, at any depth, of any phase (anatomy and ranges: our choice)."""
-    phase, dose = draw_any_phase(random)
-    contrast, scanner, trunk = contrast_at(phase, random, dose), draw_scanner(random), draw_trunk(random)
-    urine_hu = _urine(phase, dose, random)
-    kidneys = tuple(
-        _place(side, contrast, urine_hu, random)
-        for side in ("right", "left")
-        if random.random() > _ABSENT_RATE
-    )
-    body = build_body(trunk, kidneys, contrast, random)
-    if kidneys and random.random() > _ANYWHERE_RATE:
-        depth = float(kidneys[random.integers(len(kidneys))].centre_mm[2]) + random.normal(0, 9)
+    body, phase, scanner = draw_patient(random)
+    if body.kidneys and random.random() > _ANYWHERE_RATE:
+        depth = float(body.kidneys[random.integers(len(body.kidneys))].centre_mm[2]) + random.normal(0, 9)
     else:
         depth = random.uniform(-50, 95)
-    beside = trunk.half_width_mm + random.uniform(-10, 60)
+    beside = body.trunk.half_width_mm + random.uniform(-10, 60)
     slab = body.cut(
         np.arange(-random.uniform(100, 230), random.uniform(100, 320)),
         np.arange(-beside, beside + random.uniform(-40, 40)),
@@ -108,12 +100,27 @@ def draw_slice(random: np.random.Generator) -> Case:
         scanner.slab_mm,
     )
     facts = {
-        "kidneys": [kidney.side for kidney in kidneys],
+        "kidneys": [kidney.side for kidney in body.kidneys],
         "depth_mm": round(depth, 1),
-        **_examination(phase, contrast, scanner),
+        **_examination(phase, body.contrast, scanner),
     }
     cortex, medulla, vessels, within = slab.masks
     return Case(scan(slab.hu, scanner, random), _without_specks(cortex), medulla, vessels, within, facts)
+
+
+def draw_patient(
+    random: np.random.Generator, absent_rate: float = _ABSENT_RATE
+) -> tuple[Body, float, Scanner]:
+    """Draw a body at any phase, that phase, and a scanner."""
+    phase, dose = draw_any_phase(random)
+    contrast, scanner, trunk = contrast_at(phase, random, dose), draw_scanner(random), draw_trunk(random)
+    urine_hu = _urine(phase, dose, random)
+    kidneys = tuple(
+        _place(side, contrast, urine_hu, random)
+        for side in ("right", "left")
+        if random.random() > absent_rate
+    )
+    return build_body(trunk, kidneys, contrast, random), phase, scanner
 
 
 def _place(side: str, contrast: Contrast, urine_hu: float, random: np.random.Generator) -> PlacedKidney:

@@ -55,33 +55,32 @@ def render(
         slice(SAMPLES_PER_PX * (inner.start - outer.start), SAMPLES_PER_PX * (inner.stop - outer.start))
         for inner, outer in zip(kidney, window, strict=True)
     )
-    painting = _Painting(organ, planes, background, (rows, columns))
+    painting = Painting(organ, planes, np.repeat(background[None], count, axis=0), (rows, columns))
+    masks_of_plane = _masks(painting, count // 2)
     hu = surroundings_hu.copy()
     hu[window] = _per_pixel(painting.hu.mean(axis=0))
     masks = np.zeros((4, *solid_mm.shape), dtype=bool)
-    masks[:, kidney[0], kidney[1]] = painting.masks
+    masks[:, kidney[0], kidney[1]] = masks_of_plane
     return hu, masks
 
 
-class _Painting:
+class Painting:
     """Planes through an organ: parenchyma, sinus, tubes and lesions, each covering what came before."""
 
     def __init__(self, organ: Organ, planes: Planes, background_hu: np.ndarray, kidney: Window) -> None:
-        self.hu = np.repeat(
-            background_hu[None].astype(np.float32), len(planes.depths_mm), axis=0
-        )  # (depths, rows, columns)
+        """Paint over a background (depths, rows, columns); the kidney lies in a window of its rows and columns."""
+        self.hu = background_hu.astype(np.float32)  # (depths, rows, columns)
+        self.window = (slice(None), *kidney)
         # which share of each point they cover
         self.parenchyma, self.vessels, self.lesions = (np.zeros_like(self.hu) for _ in range(3))
-        part = (slice(None), *kidney)
-        tissues = organ.kidney.cut(planes[part])
-        self._paint_parenchyma(organ, tissues, planes[part], part)
+        part = self.window
+        self.tissues = organ.kidney.cut(planes[part])
+        self._paint_parenchyma(organ, self.tissues, planes[part], part)
         self._paint_tubes(organ, planes)
         for lesion in organ.lesions:
             share = share_inside(lesion.cut(planes), _EDGE_MM)
             self.hu += share * (lesion.hu - self.hu)
             self.lesions = np.maximum(self.lesions, share)
-        middle = len(planes.depths_mm) // 2
-        self.masks = _masks(tissues, middle, self.vessels[middle][kidney], self.lesions[middle][kidney])
 
     def _paint_parenchyma(
         self, organ: Organ, tissues: Tissues, planes: Planes, part: tuple[slice, slice, slice]
@@ -115,11 +114,13 @@ class _Painting:
             covered += share * (hu[content] - covered)
 
 
-def _masks(tissues: Tissues, plane: int, vessels: np.ndarray, lesions: np.ndarray) -> np.ndarray:
-    """Return cortex, medulla, vessels and kidney, bool, from samples of one plane."""
+def _masks(painting: Painting, plane: int) -> np.ndarray:
+    """Return cortex, medulla, vessels and kidney, bool, from samples of one plane, in the kidney's window."""
+    tissues = painting.tissues
     within, cortex, medulla = (
         tissues.on_planes(depth > 0)[plane] for depth in (tissues.solid, tissues.cortex, tissues.medulla)
     )
+    vessels, lesions = (share[painting.window][plane] for share in (painting.vessels, painting.lesions))
     free = (vessels < 0.5) & (lesions < 0.5)
     vessels = _per_pixel(within * vessels) >= 0.5
     cortex = (_per_pixel(free & cortex) >= 0.5) & ~vessels

@@ -1,13 +1,15 @@
 """Reads a scan, whatever it is stored as."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from kcseg.errors import InputError
 from kcseg.files import is_file, is_folder
-from kcseg.image.formats import suffix
+from kcseg.image.formats import identifier, suffix
 from kcseg.image.limits import MAXIMUM_HU
+from kcseg.image.listing import entries
 from kcseg.image.nifti import read_volume
 from kcseg.progress import Tell, silent
 from kcseg.scan.scan import Scan
@@ -17,10 +19,41 @@ _VOLUME_BYTES = 4 << 30
 _SPACING_MM = (0.2, 12.0)
 
 
-def is_scan(path: Path) -> bool:
-    """Whether a path holds a scan: an archive, a folder with a CT series, or a NIfTI of more than a slice."""
-    if is_folder(path):
-        return bool(find_series(path))
+def list_scans(*paths: Path) -> dict[str, Path]:
+    """Return path by id of the scans in paths: archives, NIfTI of more than a slice, and folders with CT series.
+
+    A folder with one study is one scan, named after the folder; of a tree of studies each is one, named after the
+    folder it lies in. Empty where there is no scan at all.
+
+    Raises:
+        InputError: two scans of one name, or two studies in one folder.
+    """
+    scans: dict[str, Path] = {}
+    for path in map(Path, paths):
+        for found in _scans_in(path):
+            name = identifier(found) if found.is_file() else found.resolve().name
+            if name in scans:
+                raise InputError(
+                    f"expected one scan of the name '{name}', got {scans[name]} and {found}; rename one"
+                )
+            scans[name] = found
+    return scans
+
+
+def _scans_in(path: Path) -> list[Path]:
+    if not is_folder(path):
+        return [path] if _is_scan_file(path) else []
+    studies: dict[str, list[Path]] = {}
+    for series in find_series(path):
+        studies.setdefault(series.study, []).extend(one.path.parent for one in series.slices)
+    folders = [Path(os.path.commonpath(files)) for files in studies.values()]
+    if len(folders) > 1 and len(set(folders)) < len(folders):
+        raise InputError(f"{path} holds slices of several studies in one folder; put each study into its own")
+    files = [one for one in entries(path) if _is_scan_file(one)]
+    return files + ([path] if len(folders) == 1 and not files else folders)
+
+
+def _is_scan_file(path: Path) -> bool:
     if not is_file(path):
         return False
     if suffix(path) == ".zip":

@@ -1,6 +1,6 @@
 """A CT scan on its own grid, and the way to coronal slices of 1 mm and back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,45 @@ from kcseg.image.window import AIR_HU
 _PLANES_TOGETHER = 16  # resampled at once, so that a whole scan is never held at 1 mm
 
 
+def resampled(
+    values: np.ndarray,
+    affine: np.ndarray,
+    onto: np.ndarray,
+    shape: Sequence[int],
+    *,
+    labels: bool = False,
+    fill: float = 0.0,
+) -> np.ndarray:
+    """Return a volume on another grid, `fill` beyond it: float32, linear; or labels as they are, by the nearest.
+
+    Affines lead from the index of a voxel to mm.
+    """
+    towards = np.linalg.inv(affine) @ onto
+    return affine_transform(
+        values,
+        towards[:3, :3],
+        towards[:3, 3],
+        tuple(shape),
+        output=values.dtype if labels else np.float32,
+        order=0 if labels else 1,
+        cval=fill,
+    )
+
+
+def shifted(affine: np.ndarray, start: Sequence[int]) -> np.ndarray:
+    """Return the affine of a window that begins at an index."""
+    window = affine.copy()
+    window[:3, 3] += affine[:3, :3] @ np.asarray(start)
+    return window
+
+
 @dataclass(frozen=True, eq=False)
 class Scan:
     """A CT scan as the readers deliver it.
 
     Attributes:
         hu: int16 (i, j, k) voxels in Hounsfield units, in the order of its file or series.
-        affine: float64 (4, 4), index of a voxel -> mm in RAS+ (to the patient's right-to-left, back-to-front, up).
+        affine: float64 (4, 4), index of a voxel -> mm in RAS+: to the patient's right, to the front, up.
         notes: what the reader found and a person should know, a few words each.
         files: the DICOM file of each slice k; the one file of a NIfTI.
         unit: what the file itself measures in: mm, micron or meter.
@@ -60,17 +92,17 @@ class Frame:
     @classmethod
     def around(cls, low_mm: np.ndarray, high_mm: np.ndarray, step_mm: float = 1.0) -> "Frame":
         """Return the frame that covers a box in RAS+ mm."""
-        right, back, feet = low_mm
-        left, front, head = high_mm
+        left, back, feet = low_mm
+        right, front, head = high_mm
         slices = int(np.floor((front - back) / step_mm)) + 1
-        shape = slices, int(np.ceil(head - feet)) + 1, int(np.ceil(left - right)) + 1
+        shape = slices, int(np.ceil(head - feet)) + 1, int(np.ceil(right - left)) + 1
         return cls(np.array([right, back, head]), shape, step_mm)
 
     @property
     def affine(self) -> np.ndarray:
         """Index (slice, row, column) -> mm in RAS+, float64 (4, 4)."""
         affine = np.zeros((4, 4))
-        affine[0, 2], affine[1, 0], affine[2, 1] = 1.0, self.step_mm, -1.0
+        affine[0, 2], affine[1, 0], affine[2, 1] = -1.0, self.step_mm, -1.0
         affine[:3, 3], affine[3, 3] = self.corner_mm, 1.0
         return affine
 
@@ -79,34 +111,17 @@ class Frame:
 
         Along axes on which the scan has more voxels than 1 mm asks for, it is not smoothed: networks know noise.
         """
-        towards = np.linalg.inv(scan.affine) @ self.affine
         for first in range(0, self.shape[0], _PLANES_TOGETHER):
             count = min(_PLANES_TOGETHER, self.shape[0] - first)
-            block = affine_transform(
-                scan.hu,
-                towards[:3, :3],
-                towards[:3, 3] + first * towards[:3, 0],
-                (count, *self.shape[1:]),
-                output=np.float32,
-                order=1,
-                cval=AIR_HU,
-            )
+            onto = shifted(self.affine, (first, 0, 0))
+            block = resampled(scan.hu, scan.affine, onto, (count, *self.shape[1:]), fill=AIR_HU)
             yield from ((first + place, plane) for place, plane in enumerate(block))
 
     def to_scan(self, values: np.ndarray, scan: Scan, window: tuple[slice, slice, slice]) -> np.ndarray:
         """Return float32 values of this frame at the centres of a scan's voxels in a window, 0 beyond the frame."""
-        towards = np.linalg.inv(self.affine) @ scan.affine
-        start = np.array([part.start for part in window])
-        shape = tuple(part.stop - part.start for part in window)
-        return affine_transform(
-            values.astype(np.float32, copy=False),
-            towards[:3, :3],
-            towards[:3, :3] @ start + towards[:3, 3],
-            shape,
-            output=np.float32,
-            order=1,
-            cval=0.0,
-        )
+        start = [part.start for part in window]
+        shape = [part.stop - part.start for part in window]
+        return resampled(values, self.affine, shifted(scan.affine, start), shape)
 
     def window_in(self, scan: Scan) -> tuple[slice, slice, slice]:
         """Return the window of the scan's voxels that lie in this frame, not empty."""

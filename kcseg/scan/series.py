@@ -22,8 +22,8 @@ LEAST_SLICES = 8  # fewer are no scan of a kidney (our choice)
 THICK_MM = 4.0  # from where on a scan's slices are called thick (our choice)
 _KINDS = (uid.CTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage, uid.EnhancedCTImageStorage)
 _TAGS = (
-    *("SOPClassUID", "Modality", "ImageType", "SeriesInstanceUID", "SeriesDescription", "SeriesNumber"),
-    *("ImageOrientationPatient", "ImagePositionPatient", "ContrastBolusAgent", "AcquisitionTime"),
+    *("SOPClassUID", "Modality", "ImageType", "ImageOrientationPatient", "ImagePositionPatient"),
+    *("StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
 )
 _UNPACKED_BYTES = 8 << 30
 # Of the step from slice to slice: what differs by less is rounding, by less than the second is taken as even with a
@@ -47,6 +47,7 @@ class SliceFile:
 class Series:
     """The slices of one CT series in a folder, unordered."""
 
+    study: str  # its UID
     uid: str
     number: str
     description: str
@@ -88,20 +89,18 @@ def find_series(folder: Path) -> list[Series]:
     Scouts and other modalities are passed over. Files are looked at by their headers alone.
     """
     found: dict[str, list[SliceFile]] = {}
-    about: dict[str, tuple[str, str]] = {}
+    about: dict[str, tuple[str, str, str, str]] = {}
     for path in sorted(one for one in folder.rglob("*") if one.is_file() and not one.name.startswith(".")):
         if not is_dicom(path):
             continue
         header = _header(path)
         if header is None:
             continue
-        series, number, description, slice_file = header
-        found.setdefault(series, []).append(slice_file)
-        about.setdefault(series, (number, description))
+        texts, slice_file = header
+        found.setdefault(texts[1], []).append(slice_file)
+        about.setdefault(texts[1], texts)
     scans = [
-        Series(name, *about[name], tuple(slices))
-        for name, slices in found.items()
-        if len(slices) >= LEAST_SLICES
+        Series(*about[name], tuple(slices)) for name, slices in found.items() if len(slices) >= LEAST_SLICES
     ]
     return sorted(scans, key=lambda one: (one.number.zfill(8), one.uid))
 
@@ -160,8 +159,8 @@ def read_series(series: Series, tell: Tell = silent) -> Scan:
     return Scan(hu, affine, tuple(notes), tuple(one.path for one in slices))
 
 
-def _header(path: Path) -> tuple[str, str, str, SliceFile] | None:
-    """Return series, number, description and place of a CT slice; None for all else."""
+def _header(path: Path) -> tuple[tuple[str, str, str, str], SliceFile] | None:
+    """Return what a CT slice says of study and series, as `_TAGS` ends, and its place; None for all else."""
     try:
         found = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=list(_TAGS))
         kind = uid.UID(str(found.get("SOPClassUID", "")))
@@ -171,13 +170,9 @@ def _header(path: Path) -> tuple[str, str, str, SliceFile] | None:
             return None
         orientation = tuple(float(value) for value in found.ImageOrientationPatient)
         position = tuple(float(value) for value in found.ImagePositionPatient)
-        texts = (
-            str(found.get(name, "") or "")
-            for name in ("SeriesInstanceUID", "SeriesNumber", "SeriesDescription")
-        )
+        study, series, number, description = (str(found.get(name) or "") for name in _TAGS[-4:])
         if len(orientation) == 6 and len(position) == 3 and np.isfinite([*orientation, *position]).all():
-            series, number, description = texts
-            return series, number, description, SliceFile(path, orientation, position)
+            return (study, series, number, description), SliceFile(path, orientation, position)
     except Exception:  # whatever pydicom makes of a file that only looks like DICOM
         return None
     return None

@@ -1,0 +1,163 @@
+"""Labels, measures, montages and a table for whole scans."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from scipy.ndimage import binary_erosion
+
+from kcseg.errors import InputError
+from kcseg.files import atomic_path, is_file, read_facts, write_csv, write_json
+from kcseg.image.nifti import read_volume, write_volume
+from kcseg.page.figures import KIDNEY_COLOUR, overlay
+from kcseg.page.page import write_page
+from kcseg.progress import Tell, counted, silent, within
+from kcseg.results import begin, refuse_taken
+from kcseg.scan.measure import Measures, thickness_map
+from kcseg.scan.options import ALL, ScanOptions
+from kcseg.scan.read import read_scan
+from kcseg.scan.result import LABELS, ScanResult, segment_scan
+from kcseg.scan.scan import Frame, Scan, resampled
+from kcseg.serving.runner import Ensemble
+
+_MONTAGE_SLICES = 6
+_MARGIN_MM = 15.0
+
+
+def predict_scans(
+    ensemble: Ensemble,
+    scans: Mapping[str, Path],
+    out: Path,
+    options: ScanOptions = ALL,
+    *,
+    force: bool = False,
+    tell: Tell = silent,
+) -> list[dict[str, Any]]:
+    """Segment and measure scans; write labels, thickness, montages, `table.csv`, `measures.json` and `index.html`.
+
+    Each scan is finished before the next begins, so that an interrupted call, started again, goes on with the first
+    that is missing. Returns the rows of the table, one a kidney, or one without measures for a scan without kidneys.
+
+    Raises:
+        InputError: a scan that cannot be read, earlier results in `out` without `force`, or foreign files in the way.
+    """
+    names = ["index.html", "table.csv", "measures.json", *(name for id in scans for name in _names(id))]
+    if force or is_file(out / "table.csv") or not is_file(out / "files.json"):
+        refuse_taken(out, names, force=force)
+        begin(out, names)
+    measured, one_more = {}, counted(tell, "scans", len(scans))
+    for id, path in scans.items():
+        facts = out / "measures" / f"{id}.json"
+        if not is_file(facts):
+            part = within(tell, id) if len(scans) > 1 else tell
+            _predict_scan(ensemble, id, path, out, options, part)
+        measured[id] = read_facts(facts, kidneys=list, notes=list)
+        one_more()
+    rows = [row for id, found in measured.items() for row in _rows(id, found)]
+    write_csv(out / "table.csv", rows)
+    write_json(out / "measures.json", {"labels": LABELS, "scans": measured})
+    write_page(out / "index.html", "scans.html", scans=measured)
+    return rows
+
+
+def _predict_scan(
+    ensemble: Ensemble, id: str, path: Path, out: Path, options: ScanOptions, tell: Tell
+) -> None:
+    scan = read_scan(path, series=options.series, tell=tell)
+    kidneys = None if options.kidneys is None else _kidneys_on(scan, options.kidneys)
+    result = segment_scan(
+        scan, ensemble, kidneys=kidneys, sides=options.sides, any_contrast=options.any_contrast, tell=tell
+    )
+    write_scan(out, id, result)
+
+
+def write_scan(out: Path, id: str, result: ScanResult) -> None:
+    """Write the labels, the thickness map and the montage of a scan, and its measures last."""
+    scan, labels = result.scan, result.labels()
+    (out / "labels").mkdir(parents=True, exist_ok=True)
+    write_volume(out / "labels" / f"{id}.nii.gz", labels, scan.affine, scan.unit)
+    thickness = np.zeros(scan.hu.shape, np.float32)
+    for masks, measures in zip(result.masks, result.measures, strict=True):
+        if measures.cortex_ml is not None:
+            shown, distances = thickness_map(scan, masks)
+            thickness[masks.window][shown] = distances[shown]
+    (out / "thickness").mkdir(parents=True, exist_ok=True)
+    write_volume(out / "thickness" / f"{id}.nii.gz", thickness, scan.affine, scan.unit)
+    if result.masks:
+        montage = np.concatenate([_montage(scan, labels, side) for side in _sides(result)], axis=0)
+        with atomic_path(out / "montages" / f"{id}.png") as temporary:
+            PIL.Image.fromarray(montage).save(temporary)
+    (out / "measures").mkdir(parents=True, exist_ok=True)
+    write_json(
+        out / "measures" / f"{id}.json",
+        {"kidneys": [asdict(one) for one in result.measures], "notes": list(result.notes)},
+    )
+
+
+def _names(id: str) -> list[str]:
+    volumes = [f"{kind}/{id}.nii.gz" for kind in ("labels", "thickness")]
+    return [*volumes, f"montages/{id}.png", f"measures/{id}.json"]
+
+
+def _rows(id: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if found["kidneys"]:
+        missing = "; ".join(note for note in found["notes"] if note.startswith("no ") or note.endswith("?"))
+        return [
+            {"id": id, **row, "note": "; ".join(filter(None, (row["note"], missing)))}
+            for row in found["kidneys"]
+        ]
+    empty = dict.fromkeys(Measures.__dataclass_fields__)
+    return [{"id": id, **empty, "note": "; ".join(found["notes"])}]
+
+
+def _kidneys_on(scan: Scan, path: Path) -> np.ndarray:
+    """Return a mask of the kidneys on the scan's grid, by the nearest of its voxels."""
+    voxels, affine, *_ = read_volume(path)
+    labels = np.asarray(voxels)
+    if labels.dtype.kind == "f":
+        labels = np.rint(np.nan_to_num(labels)).astype(np.int32)
+    found = resampled(labels, affine, scan.affine, scan.hu.shape, labels=True)
+    if not found.any():
+        raise InputError(f"{path} marks nothing within the scan; name the mask of this very scan")
+    return found
+
+
+def _sides(result: ScanResult) -> Sequence[str]:
+    return [masks.side for masks in result.masks]
+
+
+def _montage(scan: Scan, labels: np.ndarray, side: str) -> np.ndarray:
+    """Return coronal slices through a kidney beside each other, cortex in blue, the kidney's outline in yellow."""
+    numbers = [LABELS[f"{side} {part}"] for part in ("cortex", "medulla", "sinus")]
+    kidney = np.isin(labels, numbers)
+    places = np.argwhere(kidney) @ scan.affine[:3, :3].T + scan.affine[:3, 3]
+    low, high = places.min(axis=0), places.max(axis=0)
+    step = max((high[1] - low[1]) / (_MONTAGE_SLICES + 1), 0.5)
+    around = np.array([_MARGIN_MM, -step, _MARGIN_MM])
+    frame = Frame.around(low - around, high + around, step)
+    nearest = resampled(labels, scan.affine, frame.affine, frame.shape, labels=True)
+    pictures = []
+    for place, plane in frame.slices_of(scan):
+        cut = np.isin(nearest[place], numbers)
+        picture = overlay(plane, nearest[place] == numbers[0])
+        picture[cut & ~binary_erosion(cut)] = KIDNEY_COLOUR
+        pictures.append(picture)
+    pictures = pictures[:_MONTAGE_SLICES]
+    while len(pictures) < _MONTAGE_SLICES:
+        pictures.append(np.zeros_like(pictures[0]))
+    height, width = 220, 160
+    fitted = [_fit(picture, height, width) for picture in pictures]
+    return (np.concatenate(fitted, axis=1) * 255).astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+
+
+def _fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Cut or pad a picture about its middle to a size."""
+    fitted = np.zeros((height, width, 3))
+    rows, columns = min(height, picture.shape[0]), min(width, picture.shape[1])
+    top, left = (picture.shape[0] - rows) // 2, (picture.shape[1] - columns) // 2
+    down, right = (height - rows) // 2, (width - columns) // 2
+    fitted[down : down + rows, right : right + columns] = picture[top : top + rows, left : left + columns]
+    return fitted

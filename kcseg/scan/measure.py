@@ -1,0 +1,158 @@
+"""What is measured of a kidney in a scan, on the very masks that are written."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
+from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import pdist
+from skimage.measure import marching_cubes, mesh_surface_area
+
+from kcseg.image.contrast import contrast_doubts, looks_alike, measure_contrast
+from kcseg.scan.scan import Scan
+from kcseg.scan.segment import KidneyMasks
+
+# Our choice: what within the capsule is neither fat nor urine nor stone counts as parenchyma.
+_PARENCHYMA_HU = (10.0, 350.0)
+_LIPS_MM = 6.0  # around the hilum, where cortex ends and has no thickness
+_CLEAR_DISAGREEMENT = 0.2
+_OUTLINE_MM = 0.5  # by which an outline may be off
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A row of the table: one kidney. What cannot be told is None; `note` says why a person should look.
+
+    Volumes are in mL, thickness and length in mm. `cortex_low_ml` to `cortex_high_ml` is the interval of the cortex'
+    volume; `cortex_share` that of the cortex in the parenchyma; `split` this side's share of the cortex of both.
+    """
+
+    side: str
+    cortex_ml: float | None
+    cortex_low_ml: float | None
+    cortex_high_ml: float | None
+    kidney_ml: float
+    parenchyma_ml: float
+    cortex_share: float | None
+    split: float | None
+    thickness_mm: float | None
+    thickness_q1_mm: float | None
+    thickness_q3_mm: float | None
+    length_mm: float
+    contrast_hu: float | None
+    disagreement: float | None
+    note: str
+
+
+def measure(scan: Scan, masks: KidneyMasks, *, any_contrast: bool = False) -> Measures:
+    """Measure a kidney; without contrast between cortex and medulla its cortex is not, unless `any_contrast`."""
+    hu = scan.hu[masks.window]
+    contrast = measure_contrast(hu, masks.cortex, masks.kidney, scan.spacing_mm)
+    given = masks.cortex.any() and (any_contrast or not looks_alike(contrast))
+    parenchyma_ml = _ml(parenchyma_of(scan, masks), scan)
+    cortex_ml, low_ml, high_ml = volume_interval(scan, masks) if given else (None, None, None)
+    thickness = thickness_of(scan, masks) if given else np.empty(0)
+    quartiles = np.percentile(thickness, (25, 50, 75)).round(1).tolist() if len(thickness) else [None] * 3
+    disagreement = float(masks.disagreement[masks.cortex].mean()) if masks.cortex.any() else None
+    return Measures(
+        side=masks.side,
+        cortex_ml=_rounded(cortex_ml),
+        cortex_low_ml=_rounded(low_ml),
+        cortex_high_ml=_rounded(high_ml),
+        kidney_ml=round(_ml(masks.kidney, scan), 1),
+        parenchyma_ml=round(parenchyma_ml, 1),
+        cortex_share=_rounded(cortex_ml / parenchyma_ml, 3) if cortex_ml and parenchyma_ml else None,
+        split=None,
+        thickness_mm=quartiles[1],
+        thickness_q1_mm=quartiles[0],
+        thickness_q3_mm=quartiles[2],
+        length_mm=round(length_of(scan, masks.kidney), 0),
+        contrast_hu=_rounded(contrast),
+        disagreement=_rounded(disagreement, 3),
+        note="; ".join(_doubts(scan, masks, contrast, disagreement)),
+    )
+
+
+def parenchyma_of(scan: Scan, masks: KidneyMasks) -> np.ndarray:
+    """Return the kidney without fat, urine and stones of the sinus, bool in the masks' window."""
+    smooth = gaussian_filter(scan.hu[masks.window].astype(np.float32), [0.8 / mm for mm in scan.spacing_mm])
+    low, high = _PARENCHYMA_HU
+    return masks.kidney & (masks.cortex | ((smooth > low) & (smooth < high)))
+
+
+def volume_interval(scan: Scan, masks: KidneyMasks) -> tuple[float, float, float]:
+    """Return the cortex' volume, and how small and large it may be: members' disagreement and outline, in mL."""
+    volume = _ml(masks.cortex, scan)
+    spread = masks.disagreement
+    least = _ml(masks.kidney & (masks.probability - spread > 0.5), scan)
+    most = _ml(masks.kidney & (masks.probability + spread > 0.5), scan)
+    rim = _surface_mm2(masks.kidney, scan) * _OUTLINE_MM / 1000
+    half = float(np.hypot((most - least) / 2, rim))
+    return volume, volume - half, volume + half
+
+
+def thickness_of(scan: Scan, masks: KidneyMasks) -> np.ndarray:
+    """Return the distance in mm from each cortex voxel at the capsule to what is not cortex within the kidney.
+
+    The hilum and its lips are left out. From centre to centre: what the first loses of half a voxel, the second adds.
+    """
+    shown, distances = thickness_map(scan, masks)
+    return distances[shown]
+
+
+def thickness_map(scan: Scan, masks: KidneyMasks) -> tuple[np.ndarray, np.ndarray]:
+    """Return which voxels are cortex at the capsule away from the hilum, and the thickness of the cortex there."""
+    inside = masks.kidney & ~masks.cortex
+    surface = masks.kidney & ~binary_erosion(masks.kidney, border_value=1)
+    if not inside.any():
+        return np.zeros_like(surface), np.zeros(surface.shape, np.float32)
+    distances = distance_transform_edt(~inside, sampling=scan.spacing_mm)
+    hilum = surface & inside
+    near = distance_transform_edt(~hilum, sampling=scan.spacing_mm) < _LIPS_MM if hilum.any() else hilum
+    return surface & masks.cortex & ~near, distances.astype(np.float32)
+
+
+def length_of(scan: Scan, kidney: np.ndarray) -> float:
+    """Return the longest distance between two voxels of a kidney in mm, half a voxel added at either end."""
+    places = np.argwhere(kidney & ~binary_erosion(kidney)) @ scan.affine[:3, :3].T
+    try:
+        places = places[ConvexHull(places).vertices]
+    except (QhullError, ValueError):  # a flat or tiny one has no hull
+        places = places[:500]
+    return float(pdist(places).max(initial=0)) + float(np.mean(scan.spacing_mm))
+
+
+def _doubts(
+    scan: Scan, masks: KidneyMasks, contrast: float | None, disagreement: float | None
+) -> Iterator[str]:
+    yield from contrast_doubts(contrast)
+    if _is_cut(scan, masks):
+        yield "kidney cut by the end of the scan"
+    if not masks.cortex.any():
+        yield "no cortex found"
+    elif disagreement is not None and disagreement > _CLEAR_DISAGREEMENT:
+        yield "members disagree"
+    yield from scan.notes
+
+
+def _is_cut(scan: Scan, masks: KidneyMasks) -> bool:
+    """Whether the kidney reaches the first or last voxels of the scan."""
+    for axis, (part, size) in enumerate(zip(masks.window, scan.hu.shape, strict=True)):
+        for place, at_end in ((0, part.start == 0), (-1, part.stop == size)):
+            if at_end and masks.kidney.take(place, axis).any():
+                return True
+    return False
+
+
+def _surface_mm2(mask: np.ndarray, scan: Scan) -> float:
+    corners, faces, *_ = marching_cubes(np.pad(mask, 1).astype(np.float32), 0.5, spacing=scan.spacing_mm)
+    return float(mesh_surface_area(corners, faces))
+
+
+def _ml(mask: np.ndarray, scan: Scan) -> float:
+    return float(np.count_nonzero(mask)) * scan.voxel_ml
+
+
+def _rounded(value: float | None, digits: int = 1) -> float | None:
+    return None if value is None else round(float(value), digits)

@@ -22,16 +22,15 @@ _SPACING_MM = (0.2, 12.0)
 def list_scans(*paths: Path) -> dict[str, Path]:
     """Return path by id of the scans in paths: archives, NIfTI of more than a slice, and folders with CT series.
 
-    A folder with one study is one scan, named after the folder; of a tree of studies each is one, named after the
-    folder it lies in. Empty where there is no scan at all.
+    A folder with one study is one scan, named after the folder; of a tree of studies each is one, named after its
+    folder in the tree. Empty where there is no scan at all.
 
     Raises:
         InputError: two scans of one name, or two studies in one folder.
     """
     scans: dict[str, Path] = {}
     for path in map(Path, paths):
-        for found in _scans_in(path):
-            name = identifier(found) if found.is_file() else found.resolve().name
+        for name, found in _scans_in(path).items():
             if name in scans:
                 raise InputError(
                     f"expected one scan of the name '{name}', got {scans[name]} and {found}; rename one"
@@ -40,17 +39,22 @@ def list_scans(*paths: Path) -> dict[str, Path]:
     return scans
 
 
-def _scans_in(path: Path) -> list[Path]:
+def _scans_in(path: Path) -> dict[str, Path]:
     if not is_folder(path):
-        return [path] if _is_scan_file(path) else []
+        return {identifier(path): path} if _is_scan_file(path) else {}
+    files = {identifier(one): one for one in entries(path) if _is_scan_file(one)}
     studies: dict[str, list[Path]] = {}
     for series in find_series(path):
         studies.setdefault(series.study, []).extend(one.path.parent for one in series.slices)
-    folders = [Path(os.path.commonpath(files)) for files in studies.values()]
-    if len(folders) > 1 and len(set(folders)) < len(folders):
-        raise InputError(f"{path} holds slices of several studies in one folder; put each study into its own")
-    files = [one for one in entries(path) if _is_scan_file(one)]
-    return files + ([path] if len(folders) == 1 and not files else folders)
+    folders = [Path(os.path.commonpath(places)) for places in studies.values()]
+    if len(folders) == 1 and not files:
+        return {path.resolve().name: path}
+    ways = [folder.relative_to(path).parts for folder in folders]
+    if () in ways or len(set(ways)) < len(ways):
+        raise InputError(f"{path} holds several scans in one folder; put each study into a folder of its own")
+    tops = [way[0] for way in ways]
+    names = ["-".join(way) if tops.count(way[0]) > 1 else way[0] for way in ways]
+    return files | dict(zip(names, folders, strict=True))
 
 
 def _is_scan_file(path: Path) -> bool:

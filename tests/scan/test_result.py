@@ -1,0 +1,131 @@
+from dataclasses import replace
+from itertools import permutations, product
+
+import numpy as np
+import pytest
+
+from kcseg.errors import InputError
+from kcseg.scan.result import LABELS, segment_scan
+from kcseg.scan.scan import Scan
+from kcseg.serving.contract import OUTPUTS
+from kcseg.serving.runner import Ensemble
+from tests.scan.conftest import CORTEX_MM, HALF_AXES_MM, Body, axial
+
+KIDNEY_ML = float(4 / 3 * np.pi * HALF_AXES_MM.prod()) / 1000
+CORTEX_ML = KIDNEY_ML - float(4 / 3 * np.pi * (HALF_AXES_MM - CORTEX_MM).prod()) / 1000
+
+
+def by_side(result):
+    return {one.side: one for one in result.measures}
+
+
+def test_an_analytic_shell_is_measured_as_it_is(body_scan, seeing):
+    result = segment_scan(body_scan, seeing, any_contrast=True)
+    assert [one.side for one in result.measures] == ["right", "left"]
+    for one in result.measures:
+        assert one.kidney_ml == pytest.approx(KIDNEY_ML, rel=0.02)
+        assert one.cortex_ml == pytest.approx(CORTEX_ML, rel=0.06)  # voxels of 3 mm blur a rim of 7
+        assert one.cortex_low_ml < CORTEX_ML < one.cortex_high_ml
+        assert one.thickness_mm == pytest.approx(CORTEX_MM, abs=0.7)
+        assert one.length_mm == pytest.approx(2 * HALF_AXES_MM.max(), abs=3)
+        assert one.contrast_hu == pytest.approx(-60, abs=8)
+        assert one.split == pytest.approx(0.5, abs=0.01)
+        assert one.note.startswith("cortex and medulla look alike (-")
+
+
+def test_the_table_states_what_the_labels_hold(body_scan, seeing):
+    result = segment_scan(body_scan, seeing, any_contrast=True)
+    labels = result.labels()
+    for one in result.measures:
+        cortex = np.count_nonzero(labels == LABELS[f"{one.side} cortex"]) * body_scan.voxel_ml
+        kidney = np.isin(labels, [LABELS[f"{one.side} {part}"] for part in ("cortex", "medulla", "sinus")])
+        assert one.cortex_ml == pytest.approx(cortex, abs=0.05)
+        assert one.kidney_ml == pytest.approx(np.count_nonzero(kidney) * body_scan.voxel_ml, abs=0.05)
+
+
+def test_every_order_of_axes_gives_the_same(body_scan, seeing):
+    expected = by_side(segment_scan(body_scan, seeing, any_contrast=True))
+    for number, (axes, flips) in enumerate(product(permutations(range(3)), product((False, True), repeat=3))):
+        if number % 5:  # ten of the forty-eight
+            continue
+        found = by_side(segment_scan(turned(body_scan, axes, flips), seeing, any_contrast=True))
+        assert found.keys() == expected.keys()
+        for side, one in found.items():
+            assert one.cortex_ml == pytest.approx(expected[side].cortex_ml, rel=0.01)
+            assert one.kidney_ml == pytest.approx(expected[side].kidney_ml, rel=0.01)
+
+
+@pytest.mark.parametrize("sides", [("right",), ("left",), ()])
+def test_a_kidney_that_is_not_there_is_not_invented(sides, seeing):
+    result = segment_scan(Body(sides=sides).scan(*axial((3.0, 3.0, 4.0))), seeing)
+    assert tuple(one.side for one in result.measures) == sides
+    for side in {"right", "left"} - set(sides):
+        assert f"no {side} kidney found" in result.notes
+
+
+def test_one_side_alone_can_be_asked_for(body_scan, seeing):
+    result = segment_scan(body_scan, seeing, sides=("left",))
+    assert [one.side for one in result.measures] == ["left"] and not result.notes
+
+
+def test_where_cortex_and_medulla_look_alike_no_cortex_is_given_unless_asked_for(seeing):
+    scan = Body(cortex_hu=140, medulla_hu=132).scan(*axial((3.0, 3.0, 4.0)))
+    result = segment_scan(scan, seeing)
+    for one in result.measures:
+        assert one.cortex_ml is None and one.thickness_mm is None and one.cortex_share is None
+        assert one.note.startswith("cortex and medulla look alike (") and one.kidney_ml > 100
+    assert not np.isin(result.labels(), [LABELS["right cortex"], LABELS["left cortex"]]).any()
+    asked = segment_scan(scan, seeing, any_contrast=True)
+    assert all(one.cortex_ml > 0 and "look alike" in one.note for one in asked.measures)
+
+
+def test_a_scan_that_ends_within_a_kidney_says_so(seeing):
+    result = segment_scan(Body().scan(*axial((3.0, 3.0, 4.0), low=-20.0)), seeing)
+    notes = {one.side: one.note for one in result.measures}
+    assert "kidney cut by the end of the scan" in notes["right"]
+    assert "kidney cut by the end of the scan" in notes["left"]
+
+
+def test_a_mirrored_scan_is_noticed(seeing):
+    scan = Body().scan(*axial((3.0, 3.0, 4.0)))
+    mirrored = replace(scan, affine=np.diag([-1.0, 1.0, 1.0, 1.0]) @ scan.affine)
+    assert any("is the scan mirrored?" in note for note in segment_scan(mirrored, seeing).notes)
+    assert not any("mirrored" in note for note in segment_scan(scan, seeing).notes)
+
+
+def test_a_mask_of_another_tool_takes_the_place_of_the_finder(body_scan, seeing):
+    found = segment_scan(body_scan, seeing, any_contrast=True)
+    kidneys = found.labels() > 0
+    for mask in (kidneys.astype(np.uint8), total_segmentator(found)):
+        told = by_side(segment_scan(body_scan, seeing, kidneys=mask, any_contrast=True))
+        for side, one in by_side(found).items():
+            assert told[side].kidney_ml == one.kidney_ml
+            assert told[side].cortex_ml == pytest.approx(one.cortex_ml, rel=0.01)
+    with pytest.raises(InputError, match="of shape"):
+        segment_scan(body_scan, seeing, kidneys=kidneys[1:])
+
+
+def test_members_that_do_not_find_kidneys_need_a_mask(body_scan):
+    class Cortex:
+        outputs = OUTPUTS
+
+    with pytest.raises(InputError, match="name a mask of the kidneys with --kidneys"):
+        segment_scan(body_scan, Ensemble(Cortex()))
+
+
+def total_segmentator(result):
+    """Labels as TotalSegmentator writes them, with other organs among them."""
+    labels = np.where(result.labels() > 3, 3, np.where(result.labels() > 0, 2, 0)).astype(np.uint8)
+    labels[:4] = 51
+    return labels
+
+
+def turned(scan, axes, flips):
+    """The same scan with its voxels in another order."""
+    hu, order = scan.hu.transpose(axes), np.eye(4)[:, [*axes, 3]]
+    for axis, flip in enumerate(flips):
+        if flip:
+            turn = np.eye(4)
+            turn[axis, axis], turn[axis, 3] = -1, hu.shape[axis] - 1
+            hu, order = np.flip(hu, axis), order @ turn
+    return Scan(np.ascontiguousarray(hu), scan.affine @ order)

@@ -16,11 +16,13 @@ from kcseg.page.figures import KIDNEY_COLOUR, overlay
 from kcseg.page.page import write_page
 from kcseg.progress import Tell, counted, silent, within
 from kcseg.results import begin, refuse_taken
+from kcseg.scan.dicom_seg import can_write_dicom_seg, write_dicom_seg
 from kcseg.scan.measure import Measures, thickness_map
 from kcseg.scan.options import ALL, ScanOptions
 from kcseg.scan.read import read_scan
 from kcseg.scan.result import LABELS, ScanResult, segment_scan
 from kcseg.scan.scan import Frame, Scan, resampled
+from kcseg.scan.series import unpacked
 from kcseg.serving.runner import Ensemble
 
 _MONTAGE_SLICES = 6
@@ -66,16 +68,20 @@ def predict_scans(
 def _predict_scan(
     ensemble: Ensemble, id: str, path: Path, out: Path, options: ScanOptions, tell: Tell
 ) -> None:
-    scan = read_scan(path, series=options.series, tell=tell)
-    kidneys = None if options.kidneys is None else _kidneys_on(scan, options.kidneys)
-    result = segment_scan(
-        scan, ensemble, kidneys=kidneys, sides=options.sides, any_contrast=options.any_contrast, tell=tell
-    )
-    write_scan(out, id, result)
+    with unpacked(path) as unpacked_path:
+        scan = read_scan(unpacked_path, series=options.series, tell=tell)
+        kidneys = None if options.kidneys is None else _kidneys_on(scan, options.kidneys)
+        result = segment_scan(
+            scan, ensemble, kidneys=kidneys, sides=options.sides, any_contrast=options.any_contrast, tell=tell
+        )
+        write_scan(out, id, result)
 
 
 def write_scan(out: Path, id: str, result: ScanResult) -> None:
-    """Write the labels, the thickness map and the montage of a scan, and its measures last."""
+    """Write the labels, the thickness map and the montage of a scan, and its measures last.
+
+    Of a DICOM series, `segmentations/<id>.dcm`, too, where the extra kcseg[dicom] is installed.
+    """
     scan, labels = result.scan, result.labels()
     (out / "labels").mkdir(parents=True, exist_ok=True)
     write_volume(out / "labels" / f"{id}.nii.gz", labels, scan.affine, scan.unit)
@@ -90,6 +96,8 @@ def write_scan(out: Path, id: str, result: ScanResult) -> None:
         montage = np.concatenate([_montage(scan, labels, side) for side in _sides(result)], axis=0)
         with atomic_path(out / "montages" / f"{id}.png") as temporary:
             PIL.Image.fromarray(montage).save(temporary)
+    if len(scan.files) == scan.hu.shape[2] and can_write_dicom_seg():
+        write_dicom_seg(out / "segmentations" / f"{id}.dcm", result)
     (out / "measures").mkdir(parents=True, exist_ok=True)
     write_json(
         out / "measures" / f"{id}.json",
@@ -99,7 +107,7 @@ def write_scan(out: Path, id: str, result: ScanResult) -> None:
 
 def _names(id: str) -> list[str]:
     volumes = [f"{kind}/{id}.nii.gz" for kind in ("labels", "thickness")]
-    return [*volumes, f"montages/{id}.png", f"measures/{id}.json"]
+    return [*volumes, f"segmentations/{id}.dcm", f"montages/{id}.png", f"measures/{id}.json"]
 
 
 def _rows(id: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -82,9 +82,11 @@ def read_scan(path: Path | str, *, series: str | None = None, tell: Tell = silen
         InputError: whatever is wrong with it, in one sentence with the mend.
     """
     path = Path(path)
-    if is_folder(path) or suffix(path) == ".zip":
+    if suffix(path) == ".zip" and not is_folder(path):
         with unpacked(path) as folder:
-            scan = read_series(choose(find_series(folder), series, path), tell)
+            return read_scan(folder, series=series, tell=tell)
+    if is_folder(path):
+        scan = read_series(choose(find_series(path), series, path), tell)
     elif suffix(path) in (".nii", ".nii.gz"):
         scan = _read_nifti(path)
     else:

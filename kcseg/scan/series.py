@@ -14,6 +14,7 @@ from pydicom import uid
 from kcseg.errors import InputError, reason_of
 from kcseg.files import is_folder
 from kcseg.image.dicom import decode_slice, is_dicom
+from kcseg.image.formats import suffix
 from kcseg.image.limits import MAXIMUM_HU
 from kcseg.progress import Tell, counted, silent
 from kcseg.scan.scan import Scan
@@ -60,12 +61,12 @@ class Series:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """Yield a folder as it is, and what a zip archive holds as a temporary folder.
+    """Yield what a zip archive holds as a temporary folder, and any other path as it is.
 
     Raises:
         InputError: a damaged archive, or one that unpacks to more than 8 GiB.
     """
-    if is_folder(path):
+    if is_folder(path) or suffix(path) != ".zip":
         yield path
         return
     with TemporaryDirectory(prefix="kcseg-") as place:

@@ -23,7 +23,7 @@ SIZE_PX = 192
 # Our choice: three cuts in ten pass beside the hilum, as a fraction of the kidney's half depth.
 OFF_CENTRE_RATE = 0.3
 # Of wide cases, those that are whole slices; and of these, those of any depth instead of through the kidneys.
-_SLICE_RATE, _ANYWHERE_RATE = 0.5, 0.3
+_SLICE_RATE, _ANYWHERE_RATE = 0.65, 0.4
 _ABSENT_RATE = 0.04  # of kidneys
 _SMALLEST_PART_PX = 12
 
@@ -91,7 +91,7 @@ def draw_slice(random: np.random.Generator) -> Case:
     if body.kidneys and random.random() > _ANYWHERE_RATE:
         depth = float(body.kidneys[random.integers(len(body.kidneys))].centre_mm[2]) + random.normal(0, 9)
     else:
-        depth = random.uniform(-50, 95)
+        depth = random.uniform(-85, 105)
     beside = body.trunk.half_width_mm + random.uniform(-10, 60)
     slab = body.cut(
         np.arange(-random.uniform(100, 230), random.uniform(100, 320)),

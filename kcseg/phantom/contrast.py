@@ -39,9 +39,9 @@ def draw_phase(random: np.random.Generator) -> float:
 def draw_any_phase(random: np.random.Generator) -> tuple[float, float | None]:
     """Draw time and dose of an examination as hospitals make them, for `contrast_at` (shares: our choice).
 
-    Three in five are as the challenge's, three in ten late up to the excretory phase, one in ten without contrast.
+    Two in three are as the challenge's, three in ten late up to the excretory phase, one in twenty without contrast.
     """
-    kind = random.choice(3, p=[0.6, 0.3, 0.1])
+    kind = random.choice(3, p=[0.65, 0.3, 0.05])
     return (draw_phase(random), None) if kind == 0 else (random.uniform(0.8, 1.6), 0.0 if kind == 2 else None)
 
 

@@ -117,11 +117,16 @@ def wall(trunk: Trunk, contrast: Contrast, random: np.random.Generator) -> Itera
 
 def back_muscles(trunk: Trunk, contrast: Contrast, random: np.random.Generator) -> Iterator[Part]:
     """Yield the muscles beside the spine, which the fat around the kidneys leaves free."""
-    muscle = muscle_texture(contrast, random)
+    muscle, under_skin = muscle_texture(contrast, random), trunk.skin().less(trunk.fat_mm + 2)
+    bellies = random.uniform(19, 31, 3)
     for side in SIDES:
         column, depth = trunk.spine_at(0)
-        back = [(row, column + side * random.uniform(32, 40), depth - 48) for row in (-260, 0, 150)]
-        yield Part(tube(back, (26, 27, 20)), muscle, 3.0)
+        back = [(row, column + side * random.uniform(30, 40), depth - 48) for row in (-260, 0, 150)]
+        erector = tube(back, bellies.tolist()) & under_skin
+        yield Part(erector, muscle, 3.0)
+        if random.random() < 0.5:
+            streaks = _between(erector.less(3), Waves.draw(random, 30), random.uniform(0.03, 0.12))
+            yield Part(streaks, Texture(FAT_HU), 1.5)
         spread = random.uniform(12, 20)
         psoas = [
             *((-30, column + side * 30, depth - 2), (40, column + side * 38, depth)),

@@ -34,7 +34,7 @@ def upper_organs(trunk: Trunk, contrast: Contrast, random: np.random.Generator) 
     )
     spleen = ellipsoid(
         (random.normal(-72, 14), random.uniform(0.58, 0.7) * trunk.half_width_mm, random.uniform(-30, 5)),
-        (random.uniform(40, 68), random.uniform(20, 34), random.uniform(34, 48)),
+        (random.uniform(40, 75), random.uniform(20, 42), random.uniform(34, 58)),
         _nearly_upright(random),
         waves=Waves.draw(random, 45),
         swell_mm=4,
@@ -93,11 +93,12 @@ def bowel(trunk: Trunk, contrast: Contrast, random: np.random.Generator) -> Iter
         (238, random.normal(0, 6), 12), random.uniform(14, 32, 3), waves=Waves.draw(random, 25), swell_mm=3
     )
     yield Part(genital, Texture(contrast.bowel_wall, Waves.draw(random, 12), 10.0), 2.0)
-    if random.random() < 0.06:
-        for _ in range(random.integers(4, 16)):  # nodes, ascites' pockets, whatever else a belly holds
-            centre = (random.uniform(-60, 200), random.uniform(-0.8, 0.8) * width, random.uniform(-30, 80))
-            lump = ellipsoid(centre, random.uniform(6, 26, 3), waves=Waves.draw(random, 20), swell_mm=2)
-            yield Part(lump & cavity, Texture(random.uniform(5, 110), Waves.draw(random, 12), 8.0), 2.0)
+    if random.random() < 0.35:  # nodes, pockets of fluid, muscle cut across, whatever else a body holds
+        for _ in range(random.integers(2, 14)):
+            centre = (random.uniform(-60, 300), random.uniform(-1, 1) * width, random.uniform(-80, 80))
+            lump = ellipsoid(centre, random.uniform(6, 35, 3), waves=Waves.draw(random, 20), swell_mm=3)
+            texture = Texture(random.uniform(5, 130), Waves.draw(random, 12), 8.0)
+            yield Part(lump & trunk.skin().less(trunk.fat_mm), texture, 2.0)
 
 
 def great_vessels(trunk: Trunk, contrast: Contrast, random: np.random.Generator) -> Iterator[Part]:

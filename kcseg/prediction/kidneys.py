@@ -13,9 +13,9 @@ from kcseg.serving.runner import Segmentation
 
 # Our choice, in what a coronal slice through an adult's kidney shows.
 LEAST_KIDNEY_MM2, LARGEST_KIDNEY_MM2 = 300.0, 12000.0
-_LEAST_SHARE = 0.15  # of the largest kidney in the image
-_MOST_KIDNEYS = 2
 _BONE_HU = 330.0  # no kidney's parenchyma is as bright on average
+# Of a kidney the members are sure nearly everywhere; of a spleen or a vessel, here and there.
+_SURE, _LEAST_SURE = 0.9, 0.5
 _WHOLE_BODY_MM = 250.0  # an image as wide as this shows both sides, so that it has a middle
 _BODY_HU = -300.0
 
@@ -43,30 +43,40 @@ class FoundKidney:
 def find_kidneys(hu: np.ndarray, found: Segmentation, spacing_mm: Spacing) -> list[FoundKidney]:
     """Return the kidneys of a raw segmentation, the patient's right one first; both are (height, width).
 
-    Each is a component of what the members call kidney, with its holes; parts that cannot be a kidney are passed over.
+    Each is a component of what the members call kidney, with its holes: in a crop the one they are surest of, in an
+    image of the whole body that of each side. Parts that cannot be a kidney are passed over.
     """
-    assert found.kidney_probability is not None
+    share = found.kidney_probability
+    assert share is not None
     pixel_mm2 = spacing_mm[0] * spacing_mm[1]
-    parts, count = label(found.kidney_probability > PAPER.ensemble.mask_threshold, np.ones((3, 3)))
-    areas = np.bincount(parts.ravel(), minlength=count + 1)[1:] * pixel_mm2
-    least = max(LEAST_KIDNEY_MM2, _LEAST_SHARE * float(areas.max(initial=0)))
-    largest = [place for place in np.argsort(-areas, kind="stable") if areas[place] >= least]
-    kidneys = [binary_fill_holes(parts == place + 1) for place in largest]
-    kidneys = [kidney for kidney in kidneys if _may_be_kidney(hu, kidney, pixel_mm2)][:_MOST_KIDNEYS]
+    parts, count = label(share > PAPER.ensemble.mask_threshold, np.ones((3, 3)))
     middle = _middle(hu, spacing_mm)
-    described = [_describe(hu, found, kidney, middle, spacing_mm) for kidney in kidneys]
-    return sorted(described, key=lambda one: _column(one.kidney))
+    best: dict[str, tuple[float, np.ndarray]] = {}
+    for number in range(1, count + 1):
+        part = parts == number
+        sure = float((share[part] > _SURE).mean())
+        score = sure**2 * np.count_nonzero(part)
+        side = "" if middle is None else "right" if _column(part) < middle else "left"
+        if sure < _LEAST_SURE or not _may_be_kidney(hu, part, pixel_mm2):
+            continue
+        if side not in best or score > best[side][0]:
+            best[side] = score, binary_fill_holes(part)
+    return [
+        _describe(hu, found, best[side][1], side, spacing_mm)
+        for side in ("", "right", "left")
+        if side in best
+    ]
 
 
 def _describe(
-    hu: np.ndarray, found: Segmentation, kidney: np.ndarray, middle: float | None, spacing_mm: Spacing
+    hu: np.ndarray, found: Segmentation, kidney: np.ndarray, side: str, spacing_mm: Spacing
 ) -> FoundKidney:
     cortex = found.mask & binary_dilation(kidney)
     edges = (kidney[0], kidney[-1], kidney[:, 0], kidney[:, -1])
     return FoundKidney(
         kidney=kidney | cortex,
         cortex=cortex,
-        side="" if middle is None else "right" if _column(kidney) < middle else "left",
+        side=side,
         contrast_hu=measure_contrast(hu, cortex, kidney, spacing_mm),
         is_cut=any(edge.any() for edge in edges),
     )
@@ -74,7 +84,7 @@ def _describe(
 
 def _may_be_kidney(hu: np.ndarray, kidney: np.ndarray, pixel_mm2: float) -> bool:
     area = np.count_nonzero(kidney) * pixel_mm2
-    return bool(area <= LARGEST_KIDNEY_MM2 and np.median(hu[kidney]) < _BONE_HU)
+    return bool(LEAST_KIDNEY_MM2 <= area <= LARGEST_KIDNEY_MM2 and np.median(hu[kidney]) < _BONE_HU)
 
 
 def _middle(hu: np.ndarray, spacing_mm: Spacing) -> float | None:

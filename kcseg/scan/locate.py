@@ -18,6 +18,7 @@ _BODY_HU, _LUNG_HU, _SOFT_HU = -300.0, (-950.0, -600.0), (20.0, 200.0)
 _LEAST_ML, _LARGEST_ML = 30.0, 700.0
 _BESIDE_MM = (15.0, 130.0)
 _ACROSS_MM = 15.0  # a part that reaches so far to both sides of the middle is no single kidney
+_SURE, _LEAST_SURE = 0.9, 0.5  # of a kidney the members are sure nearly everywhere
 _MARGIN_MM = 12.0  # around a kidney that was seen in every fourth slice
 _TOTAL_SEGMENTATOR = {2: "right", 3: "left"}  # its labels of the kidneys, among more than a hundred
 
@@ -35,7 +36,8 @@ class Located:
 def locate_kidneys(scan: Scan, ensemble: Ensemble, tell: Tell = silent) -> tuple[list[Located], list[str]]:
     """Find the kidneys of a scan in every fourth coronal slice; return them, right first, and notes on the scan.
 
-    A kidney is the largest part of what the members call kidney on a side of the body's middle. None is invented: a
+    A kidney is the part of what the members call kidney, on a side of the body's middle, that they are surest of. None
+    is invented: a
     side without a part of a kidney's size has none.
 
     Raises:
@@ -48,7 +50,7 @@ def locate_kidneys(scan: Scan, ensemble: Ensemble, tell: Tell = silent) -> tuple
         )
     frame = Frame.around(*scan.box_mm(), _STEP_MM)
     hu = np.empty(frame.shape, np.int16)
-    found = np.zeros(frame.shape, bool)
+    share = np.zeros(frame.shape, np.float16)
     for place, plane in frame.slices_of(scan):
         hu[place] = plane
         tell("looking for kidneys", place + 1, frame.shape[0])
@@ -56,9 +58,9 @@ def locate_kidneys(scan: Scan, ensemble: Ensemble, tell: Tell = silent) -> tuple
         if (plane > _SOFT_HU[0]).mean() > 0.02:
             raw = ensemble.segment_raw(plane[np.newaxis])
             assert raw.kidney_probability is not None
-            found[place] = raw.kidney_probability[0] > 0.5
+            share[place] = raw.kidney_probability[0]
     middle = _middle_column(hu)
-    kidneys = list(_largest_parts(frame, found, middle))
+    kidneys = list(_surest_parts(frame, share, middle))
     return kidneys, list(_orientation_doubts(hu, kidneys, frame, middle))
 
 
@@ -89,15 +91,16 @@ def kidneys_of(scan: Scan, labels: np.ndarray) -> list[Located]:
     return located
 
 
-def _largest_parts(frame: Frame, found: np.ndarray, middle: float) -> Iterator[Located]:
-    """Yield the largest part on each side."""
-    parts, _ = label(found, np.ones((3, 3, 3)))
+def _surest_parts(frame: Frame, share: np.ndarray, middle: float) -> Iterator[Located]:
+    """Yield the part on each side of which the members are surest, by volume."""
+    parts, _ = label(share > 0.5, np.ones((3, 3, 3)))
     volumes = np.bincount(parts.ravel())[1:] * frame.step_mm / 1000
+    sure = np.bincount(parts.ravel(), share.ravel() > _SURE)[1:] * frame.step_mm / 1000
     boxes = find_objects(parts)
     best: dict[str, Located] = {}
-    for place in np.argsort(-volumes, kind="stable").tolist():
-        if volumes[place] < _LEAST_ML:
-            break
+    for place in np.argsort(-(sure**2) / np.maximum(volumes, 1e-9), kind="stable").tolist():
+        if volumes[place] < _LEAST_ML or sure[place] < _LEAST_SURE * volumes[place]:
+            continue
         slices, rows, columns = boxes[place]
         inside = parts[boxes[place]] == place + 1
         centre = columns.start + float(np.flatnonzero(inside.any(axis=(0, 1))).mean())

@@ -60,25 +60,30 @@ def axial_grid(
     return VolumeGrid((size, size, slices), affine, slice_mm)
 
 
-def simulate_scan(
-    body: Body, grid: VolumeGrid, noise_hu: float, random: np.random.Generator
-) -> tuple[np.ndarray, list[ExactKidney]]:
-    """Scan a body: int16 HU on the grid, and what is exactly known of its kidneys."""
-    coarse, origin = _painted(body)
-    fine = [_fine(kidney, coarse, origin) for kidney in body.kidneys]
-    hu = np.zeros(grid.shape, np.float32)
-    steps = max(1, round(grid.slice_mm))
-    for offset in (np.arange(steps) + 0.5) / steps - 0.5:
-        affine = grid.affine.copy()
-        affine[:3, 3] += offset * affine[:3, 2]
-        hu += _on_grid(coarse, origin, _COARSE_MM, affine, grid.shape, _AIR_HU) / steps
-        for one in fine:
-            one.add(hu, coarse, origin, affine, 1 / steps)
-    hu = gaussian_filter(hu, (0.6, 0.6, 0))
-    grain = gaussian_filter(random.standard_normal(grid.shape).astype(np.float32), (0.8, 0.8, 0))
-    hu += noise_hu * grain / grain.std() * np.clip((hu + 300) / 200, 0.3, 1)
-    exact = [one.exact(grid) for one in fine]
-    return np.rint(np.clip(hu, _LOWEST_HU, _HIGHEST_HU)).astype(np.int16), exact
+class PaintedBody:
+    """A body in voxels, from which scans are taken: coarse ones of all of it, fine ones of its kidneys."""
+
+    def __init__(self, body: Body):
+        self._coarse, self._origin = _painted(body)
+        self._fine = [_fine(kidney, self._coarse, self._origin) for kidney in body.kidneys]
+
+    def scan(
+        self, grid: VolumeGrid, noise_hu: float, random: np.random.Generator
+    ) -> tuple[np.ndarray, list[ExactKidney]]:
+        """Return int16 HU on a grid, and what is exactly known of the kidneys."""
+        hu = np.zeros(grid.shape, np.float32)
+        steps = max(1, round(grid.slice_mm))
+        for offset in (np.arange(steps) + 0.5) / steps - 0.5:
+            affine = grid.affine.copy()
+            affine[:3, 3] += offset * affine[:3, 2]
+            hu += _on_grid(self._coarse, self._origin, _COARSE_MM, affine, grid.shape, _AIR_HU) / steps
+            for one in self._fine:
+                one.add(hu, self._coarse, self._origin, affine, 1 / steps)
+        hu = gaussian_filter(hu, (0.6, 0.6, 0))
+        grain = gaussian_filter(random.standard_normal(grid.shape).astype(np.float32), (0.8, 0.8, 0))
+        hu += noise_hu * grain / grain.std() * np.clip((hu + 300) / 200, 0.3, 1)
+        exact = [one.exact(grid) for one in self._fine]
+        return np.rint(np.clip(hu, _LOWEST_HU, _HIGHEST_HU)).astype(np.int16), exact
 
 
 def _painted(body: Body) -> tuple[np.ndarray, np.ndarray]:

@@ -88,8 +88,8 @@ def write_scan(out: Path, id: str, result: ScanResult) -> None:
     thickness = np.zeros(scan.hu.shape, np.float32)
     for masks, measures in zip(result.masks, result.measures, strict=True):
         if measures.cortex_ml is not None:
-            shown, distances = thickness_map(scan, masks)
-            thickness[masks.window][shown] = distances[shown]
+            part = thickness[masks.window]
+            np.maximum(part, thickness_map(scan, masks), out=part)
     (out / "thickness").mkdir(parents=True, exist_ok=True)
     write_volume(out / "thickness" / f"{id}.nii.gz", thickness, scan.affine, scan.unit)
     if result.masks:

@@ -104,7 +104,9 @@ def _surest_parts(frame: Frame, share: np.ndarray, middle: float) -> Iterator[Lo
         slices, rows, columns = boxes[place]
         inside = parts[boxes[place]] == place + 1
         centre = columns.start + float(np.flatnonzero(inside.any(axis=(0, 1))).mean())
-        if columns.start < middle - _ACROSS_MM and columns.stop > middle + _ACROSS_MM:
+        across = inside[..., : max(0, round(middle - _ACROSS_MM) - columns.start)].sum()
+        beyond = inside[..., max(0, round(middle + _ACROSS_MM) - columns.start) :].sum()
+        if min(across, beyond) * frame.step_mm / 1000 > _LEAST_ML:
             raise InputError(
                 "what looks like kidney reaches across the middle of the body, as a horseshoe kidney does; kcseg "
                 "measures two separate kidneys: name a mask of each with --kidneys"

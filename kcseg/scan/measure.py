@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from nibabel.affines import apply_affine
 from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filter
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 from skimage.measure import marching_cubes, mesh_surface_area
 
 from kcseg.image.contrast import contrast_doubts, looks_alike, measure_contrast
-from kcseg.scan.scan import Scan
+from kcseg.scan.scan import Frame, Scan, resampled, shifted
 from kcseg.scan.segment import KidneyMasks
 
 # Our choice: what within the capsule is neither fat nor urine nor stone counts as parenchyma.
@@ -93,24 +94,53 @@ def volume_interval(scan: Scan, masks: KidneyMasks) -> tuple[float, float, float
 
 
 def thickness_of(scan: Scan, masks: KidneyMasks) -> np.ndarray:
-    """Return the distance in mm from each cortex voxel at the capsule to what is not cortex within the kidney.
-
-    The hilum and its lips are left out. From centre to centre: what the first loses of half a voxel, the second adds.
-    """
-    shown, distances = thickness_map(scan, masks)
+    """Return the thickness of the cortex in mm at many points of the capsule, away from the hilum."""
+    shown, distances, _ = _at_capsule(scan, masks)
     return distances[shown]
 
 
-def thickness_map(scan: Scan, masks: KidneyMasks) -> tuple[np.ndarray, np.ndarray]:
-    """Return which voxels are cortex at the capsule away from the hilum, and the thickness of the cortex there."""
-    inside = masks.kidney & ~masks.cortex
-    surface = masks.kidney & ~binary_erosion(masks.kidney, border_value=1)
+def thickness_map(scan: Scan, masks: KidneyMasks) -> np.ndarray:
+    """Return the thickness of the cortex at the voxels of the capsule, float32 in the masks' window, else 0."""
+    shown, distances, affine = _at_capsule(scan, masks)
+    # each voxel of the capsule takes the thickness of the nearest point
+    nearest = distance_transform_edt(~shown, return_distances=False, return_indices=True)
+    values = distances[tuple(nearest)] if shown.any() else np.zeros_like(distances)
+    here = shifted(scan.affine, [part.start for part in masks.window])
+    on_scan = resampled(values, affine, here, masks.kidney.shape, labels=True)
+    surface = masks.kidney & ~binary_erosion(masks.kidney)
+    return np.where(surface & masks.cortex, on_scan, 0).astype(np.float32)
+
+
+def _at_capsule(scan: Scan, masks: KidneyMasks) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which points of a grid of 1 mm are cortex at the capsule away from the hilum, and the thickness there.
+
+    The masks that are written are brought to 1 mm first, since scans have longer voxels along one axis. The thickness
+    is the distance from the centre of a voxel at the capsule to that of the nearest which is not cortex: what the first
+    loses of half a voxel, the second adds. The affine of the grid comes third.
+    """
+    here = shifted(scan.affine, [part.start for part in masks.window])
+    places = apply_affine(here, np.argwhere(masks.kidney))
+    frame = Frame.around(places.min(axis=0) - 3, places.max(axis=0) + 3)
+    # by their signed distances, of which linear interpolation makes no steps
+    kidney, medulla = (
+        resampled(_signed_distance(mask, scan), here, frame.affine, frame.shape, fill=-9.0) > 0
+        for mask in (masks.kidney, masks.kidney & ~masks.cortex)
+    )
+    cortex = kidney & ~medulla
+    inside = kidney & ~cortex
+    surface = kidney & ~binary_erosion(kidney)
     if not inside.any():
-        return np.zeros_like(surface), np.zeros(surface.shape, np.float32)
-    distances = distance_transform_edt(~inside, sampling=scan.spacing_mm)
+        return np.zeros_like(surface), np.zeros(surface.shape, np.float32), frame.affine
     hilum = surface & inside
-    near = distance_transform_edt(~hilum, sampling=scan.spacing_mm) < _LIPS_MM if hilum.any() else hilum
-    return surface & masks.cortex & ~near, distances.astype(np.float32)
+    lips = distance_transform_edt(~hilum) < _LIPS_MM if hilum.any() else hilum
+    return surface & cortex & ~lips, distance_transform_edt(~inside).astype(np.float32), frame.affine
+
+
+def _signed_distance(mask: np.ndarray, scan: Scan) -> np.ndarray:
+    """Return the distance to the mask's edge in mm, positive within, float32."""
+    padded = np.pad(mask, 1)
+    inside, outside = (distance_transform_edt(one, sampling=scan.spacing_mm) for one in (padded, ~padded))
+    return (inside - outside)[1:-1, 1:-1, 1:-1].astype(np.float32)
 
 
 def length_of(scan: Scan, kidney: np.ndarray) -> float:

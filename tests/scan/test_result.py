@@ -11,6 +11,8 @@ from kcseg.serving.contract import OUTPUTS
 from kcseg.serving.runner import Ensemble
 from tests.scan.conftest import CORTEX_MM, HALF_AXES_MM, Body, axial
 
+# of the nearest points of the two ellipsoids, by 60,000 points on each; less than the difference of their half axes
+THICKNESS_MM = 6.8
 KIDNEY_ML = float(4 / 3 * np.pi * HALF_AXES_MM.prod()) / 1000
 CORTEX_ML = KIDNEY_ML - float(4 / 3 * np.pi * (HALF_AXES_MM - CORTEX_MM).prod()) / 1000
 
@@ -26,7 +28,7 @@ def test_an_analytic_shell_is_measured_as_it_is(body_scan, seeing):
         assert one.kidney_ml == pytest.approx(KIDNEY_ML, rel=0.02)
         assert one.cortex_ml == pytest.approx(CORTEX_ML, rel=0.06)  # voxels of 3 mm blur a rim of 7
         assert one.cortex_low_ml < CORTEX_ML < one.cortex_high_ml
-        assert one.thickness_mm == pytest.approx(CORTEX_MM, abs=0.7)
+        assert one.thickness_mm == pytest.approx(THICKNESS_MM, abs=0.8)
         assert one.length_mm == pytest.approx(2 * HALF_AXES_MM.max(), abs=3)
         assert one.contrast_hu == pytest.approx(-60, abs=8)
         assert one.split == pytest.approx(0.5, abs=0.01)
@@ -43,12 +45,12 @@ def test_the_table_states_what_the_labels_hold(body_scan, seeing):
         assert one.kidney_ml == pytest.approx(np.count_nonzero(kidney) * body_scan.voxel_ml, abs=0.05)
 
 
-def test_every_order_of_axes_gives_the_same(body_scan, seeing):
-    expected = by_side(segment_scan(body_scan, seeing, any_contrast=True))
-    for number, (axes, flips) in enumerate(product(permutations(range(3)), product((False, True), repeat=3))):
-        if number % 5:  # ten of the forty-eight
-            continue
-        found = by_side(segment_scan(turned(body_scan, axes, flips), seeing, any_contrast=True))
+def test_every_order_of_axes_gives_the_same(seeing):
+    scan = Body().scan(*axial((3.0, 3.0, 4.0)))
+    expected = by_side(segment_scan(scan, seeing, any_contrast=True))
+    orders = list(product(permutations(range(3)), product((False, True), repeat=3)))
+    for axes, flips in orders[5::8]:  # six of the forty-eight, each with another order of axes
+        found = by_side(segment_scan(turned(scan, axes, flips), seeing, any_contrast=True))
         assert found.keys() == expected.keys()
         for side, one in found.items():
             assert one.cortex_ml == pytest.approx(expected[side].cortex_ml, rel=0.01)

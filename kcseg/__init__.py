@@ -11,8 +11,9 @@ An example, on a simulated image:
 Segment: `Ensemble` (`load` from a folder, `connect` to a server), `Segmentation`, `predict_files`, `list_images`; the
 weights that come with kcseg: `shipped_weights`, `load_bundle`.
 Read: `read_image`, `read_mask`, `Image`, `Mask`, `resample`, `window`, `InputError`.
+Scans: `read_scan`, `Scan`, `segment_scan`, `ScanResult`.
 Data sets: `simulate_challenge`, `training_batch`, `read_batch`, `read_truth`, `Batch`.
-Settings: `Config` and its parts, the presets `PAPER`, `QUICK`, `THOROUGH`.
+Settings: `Config` and its parts, the presets `PAPER`, `QUICK`, `THOROUGH`, `SHIPPED`.
 Train: `run_challenge` does all; `open_run`, `load_run`, `train_members`, `read_history`, `export_run` are its steps.
 Score and look: `dice`, `evaluate`, `Known`, `overlay`, `against_reference`, `segmentation_figure`,
 `disagreement_figure`, `training_figure`.

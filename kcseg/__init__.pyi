@@ -1,5 +1,6 @@
 from .config import PAPER as PAPER
 from .config import QUICK as QUICK
+from .config import SHIPPED as SHIPPED
 from .config import THOROUGH as THOROUGH
 from .config import AugmentationConfig as AugmentationConfig
 from .config import Config as Config
@@ -28,6 +29,10 @@ from .page.figures import segmentation_figure as segmentation_figure
 from .page.figures import training_figure as training_figure
 from .phantom.simulate import simulate_challenge as simulate_challenge
 from .prediction.predict import predict_files as predict_files
+from .scan.read import read_scan as read_scan
+from .scan.result import ScanResult as ScanResult
+from .scan.result import segment_scan as segment_scan
+from .scan.scan import Scan as Scan
 from .server.server import Server as Server
 from .serving.bundle import load_bundle as load_bundle
 from .serving.bundle import shipped_weights as shipped_weights

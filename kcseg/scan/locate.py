@@ -45,8 +45,8 @@ def locate_kidneys(scan: Scan, ensemble: Ensemble, tell: Tell = silent) -> tuple
     """
     if not ensemble.finds_kidneys:
         raise InputError(
-            "these weights find cortex, but not kidneys; take those that come with kcseg, or name a mask of the "
-            "kidneys with --kidneys"
+            "these weights find the cortex, but not the kidneys in a scan; name a mask of the kidneys, or weights of the "
+            "preset 'shipped'"
         )
     frame = Frame.around(*scan.box_mm(), _STEP_MM)
     hu = np.empty(frame.shape, np.int16)
@@ -109,7 +109,7 @@ def _surest_parts(frame: Frame, share: np.ndarray, middle: float) -> Iterator[Lo
         if min(across, beyond) * frame.step_mm / 1000 > _LEAST_ML:
             raise InputError(
                 "what looks like kidney reaches across the middle of the body, as a horseshoe kidney does; kcseg "
-                "measures two separate kidneys: name a mask of each with --kidneys"
+                "measures two separate kidneys: name a mask of them"
             )
         side = SIDES[int(centre > middle)]
         beside = abs(centre - middle)

@@ -5,6 +5,8 @@ from PIL import Image
 
 from kcseg.cli import main
 from kcseg.files import read_csv
+from kcseg.image.nifti import write_volume
+from tests.scan.conftest import Body, axial, write_series
 
 
 def predict(model, *arguments):
@@ -77,3 +79,21 @@ def test_masks_come_back_on_the_grid_of_the_file(tmp_path, trained_run):
     nibabel.save(nibabel.Nifti1Image(hu, np.diag([2.0, 3.0, 1.5, 1.0])), tmp_path / "exam.nii.gz")
     assert predict(trained_run.folder, tmp_path / "exam.nii.gz", "--out", tmp_path / "out").exit_code == 0
     assert Image.open(tmp_path / "out" / "masks" / "exam.png").size == (48, 64)
+
+
+def test_a_scan_needs_a_mask_of_the_kidneys_where_the_networks_find_none(tmp_path, trained_run):
+    scan = Body().scan(*axial((4.0, 4.0, 5.0)))
+    series = tmp_path / "anna"
+    write_series(series, scan)
+    result = predict(trained_run.folder, series, "--out", tmp_path / "out")
+    assert result.exit_code == 2 and "name a mask of the kidneys" in result.output
+    write_volume(
+        tmp_path / "kidneys.nii.gz", ((scan.hu > 70) & (scan.hu < 300)).astype(np.uint8), scan.affine
+    )
+    options = ("--kidneys", tmp_path / "kidneys.nii.gz", "--side", "left", "--any-contrast")
+    result = predict(trained_run.folder, series, "--out", tmp_path / "out", *options)
+    assert result.exit_code == 0, result.output
+    (row,) = read_csv(tmp_path / "out" / "table.csv")
+    assert row["id"] == "anna" and row["side"] == "left" and 100 < float(row["kidney_ml"]) < 180
+    again = predict(trained_run.folder, series, "--out", tmp_path / "out", *options)
+    assert again.exit_code == 2 and "--force" in again.output

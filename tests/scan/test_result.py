@@ -111,7 +111,7 @@ def test_members_that_do_not_find_kidneys_need_a_mask(body_scan):
     class Cortex:
         outputs = OUTPUTS
 
-    with pytest.raises(InputError, match="name a mask of the kidneys with --kidneys"):
+    with pytest.raises(InputError, match="name a mask of the kidneys"):
         segment_scan(body_scan, Ensemble(Cortex()))
 
 

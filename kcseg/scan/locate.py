@@ -45,8 +45,8 @@ def locate_kidneys(scan: Scan, ensemble: Ensemble, tell: Tell = silent) -> tuple
     """
     if not ensemble.finds_kidneys:
         raise InputError(
-            "these weights find the cortex, but not the kidneys in a scan; name a mask of the kidneys, or weights of the "
-            "preset 'shipped'"
+            "these weights find the cortex, but not the kidneys of a scan; name a mask of the kidneys, or weights of "
+            "the preset 'shipped'"
         )
     frame = Frame.around(*scan.box_mm(), _STEP_MM)
     hu = np.empty(frame.shape, np.int16)

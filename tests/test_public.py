@@ -24,3 +24,15 @@ def test_the_example_of_the_help_runs(tmp_path, monkeypatch, capsys):
 def test_importing_loads_nothing_large():
     command = "import kcseg, sys; sys.exit(bool({'numpy', 'tensorflow', 'matplotlib'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
+
+
+def test_the_commands_are_listed_before_anything_large_is_loaded():
+    command = "import kcseg.cli, sys; sys.exit(bool({'numpy', 'tensorflow', 'scipy'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
+
+
+def test_the_package_runs_as_the_command():
+    listed = subprocess.run(
+        [sys.executable, "-m", "kcseg", "--help"], check=True, capture_output=True, text=True
+    )
+    assert listed.stdout.startswith("Usage: kcseg ") and "predict" in listed.stdout

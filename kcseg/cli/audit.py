@@ -14,7 +14,7 @@ _SHOWN = 10
 @main.command()
 @click.argument("run", type=PATH)
 @trained_on_option
-@click.option("--out", type=PATH, help="Folder for the results.  [default: RUN/audit]")
+@click.option("-o", "--out", type=PATH, help="Folder for the results.  [default: RUN/audit]")
 @click.option("--force", is_flag=True, help="Write over an earlier audit.")
 def audit(run: Path, data: Path | None, out: Path | None, force: bool) -> None:
     """Rank the references RUN was trained on by how much the fold members that held them out contradict them.

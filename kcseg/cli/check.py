@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
 
 from kcseg.cli.console import console, main, print_table
 from kcseg.cli.settings import PATH
-from kcseg.dataset.check import BatchReport, check_folder
+
+if TYPE_CHECKING:
+    from kcseg.dataset.check import BatchReport
 
 
 @main.command()
@@ -19,6 +22,8 @@ def check(context: click.Context, folder: Path) -> None:
 
     Exit status 0 when nothing must be mended, 2 otherwise.
     """
+    from kcseg.dataset.check import check_folder
+
     report = check_folder(folder)
     facts = {batch.name: _facts(batch) for batch in report.batches}
     names = _facts(report.batches[0])
@@ -32,7 +37,7 @@ def check(context: click.Context, folder: Path) -> None:
         context.exit(2)
 
 
-def _facts(batch: BatchReport) -> dict[str, object]:
+def _facts(batch: "BatchReport") -> dict[str, object]:
     return {
         "images": batch.images,
         "masks": batch.masks,

@@ -8,9 +8,7 @@ import click
 from kcseg.cli.console import main, print_line, progress_bars, quiet_import
 from kcseg.cli.settings import PATH, study_options
 from kcseg.config import Config
-from kcseg.dataset.batch import training_batch
 from kcseg.errors import InputError
-from kcseg.phantom.simulate import simulate_challenge
 
 
 @main.command("compare-pretraining")
@@ -35,6 +33,8 @@ def compare_pretraining(
     if coco and pretrained:
         raise InputError("--coco and --pretrained exclude each other: the weights are pre-trained already")
     with quiet_import():
+        from kcseg.dataset.batch import training_batch
+        from kcseg.phantom.simulate import simulate_challenge
         from kcseg.study import comparison_report as results
         from kcseg.study.comparison import Comparison, compare
         from kcseg.study.pretraining import pretrained_weights

@@ -12,7 +12,9 @@ from kcseg.config import EXPORT, ExportConfig
 
 @main.command()
 @click.argument("model", type=PATH)
-@click.option("--out", type=PATH, help="Folder of the versions; of a run, by default export/kcseg inside it.")
+@click.option(
+    "-o", "--out", type=PATH, help="Folder of the versions; of a run, by default export/kcseg inside it."
+)
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),

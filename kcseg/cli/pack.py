@@ -12,7 +12,7 @@ from kcseg.files import read_text
 
 @main.command()
 @click.argument("run", type=PATH)
-@click.option("--out", type=PATH, required=True, help="Folder for the weights.")
+@click.option("-o", "--out", type=PATH, required=True, help="Folder for the weights.")
 @click.option(
     "--precision",
     type=click.Choice(["float16", "float32"]),

@@ -10,15 +10,13 @@ import click
 from kcseg.cli.console import main, print_line, print_table, progress_bars, quiet_import
 from kcseg.cli.settings import PATH
 from kcseg.errors import InputError
-from kcseg.image.listing import list_images, scan_images
 from kcseg.ray import joined
 from kcseg.scan.options import ScanOptions
-from kcseg.scan.read import list_scans
 
 
 @main.command()
 @click.argument("files", type=PATH, nargs=-1, required=True)
-@click.option("--out", type=PATH, required=True, help="Folder for the results.")
+@click.option("-o", "--out", type=PATH, required=True, help="Folder for the results.")
 @click.option("--model", help="Who segments.  [default: the weights that come with kcseg]")
 @click.option(
     "--hu-offset",
@@ -61,6 +59,9 @@ def predict(
     --model is a run folder, an exported model, packed weights, or the address of a model on TF Serving or
     'kcseg serve': http://HOST:8501/v1/models/kcseg or grpc://HOST:8500/kcseg.
     """
+    from kcseg.image.listing import list_images, scan_images
+    from kcseg.scan.read import list_scans
+
     if scans := list_scans(*files):
         options = ScanOptions(series, kidneys, (side,) if side else ("right", "left"), any_contrast)
         _predict_scans(scans, out, model, options, force=force)

@@ -9,7 +9,6 @@ from kcseg.cli.console import main, print_table
 from kcseg.cli.settings import PATH
 from kcseg.errors import InputError
 from kcseg.files import write_csv
-from kcseg.study.scores import score_folders
 
 _HEAD = b"id,dice\n"
 
@@ -24,6 +23,8 @@ def score(predictions: Path, references: Path, table_path: Path | None, force: b
 
     The score is Dice, 2|P∩T| / (|P|+|T|), for each image and averaged.
     """
+    from kcseg.study.scores import score_folders
+
     if table_path and table_path.exists():
         if not table_path.is_file() or not table_path.read_bytes().startswith(_HEAD):
             raise InputError(f"{table_path} is no table of scores, and is left as it is; choose another name")

@@ -1,20 +1,18 @@
 """kcseg simulate: a simulated challenge folder, and a page to look at it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from kcseg.cli.console import main, print_line, progress_bars
 from kcseg.cli.settings import PATH
 from kcseg.config import SimulationConfig
 from kcseg.errors import InputError
 from kcseg.files import is_folder
-from kcseg.image.formats import read_image
-from kcseg.image.image import resample
-from kcseg.image.listing import list_images, scan_images
-from kcseg.phantom.simulate import simulate_challenge
-from kcseg.study.preview import write_preview
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _SHOWN = 24
 
@@ -47,6 +45,10 @@ def simulate(
 
     Without --train the challenge's two training batches are made, 250 and 247 images.
     """
+    from kcseg.image.formats import read_image
+    from kcseg.image.listing import list_images
+    from kcseg.phantom.simulate import simulate_challenge
+
     real_hu = _read_real(real)
     sizes = SimulationConfig(train=train or SimulationConfig().train, test=test, seed=seed)
     with progress_bars() as tell:
@@ -54,13 +56,19 @@ def simulate(
     print_line(f"Simulated {sum(sizes.train)} training and {sizes.test} test images in {folder}")
     if preview or real:
         shown = list(list_images(folder / "train-1").values())[:_SHOWN]
+        from kcseg.study.preview import write_preview
+
         page = folder / "preview.html"
         write_preview(page, [read_image(path).hu for path in shown], real_hu, seed)
         print_line(f"Look at {page}")
 
 
-def _read_real(paths: tuple[Path, ...]) -> list[np.ndarray]:
+def _read_real(paths: tuple[Path, ...]) -> "list[np.ndarray]":
     """Read real crops at 1 mm; what is no image in HU, such as a mask beside an image, is passed over and named."""
+    from kcseg.image.formats import read_image
+    from kcseg.image.image import resample
+    from kcseg.image.listing import list_images, scan_images
+
     images = []
     for path in paths:
         files = scan_images(path).files if is_folder(path) else list_images(path)

@@ -10,9 +10,7 @@ from kcseg.cli.console import main, print_line, print_table, progress_bars, quie
 from kcseg.cli.settings import PATH, config_options, data_option
 from kcseg.config import Config
 from kcseg.config_json import from_json
-from kcseg.dataset.batch import training_batch
 from kcseg.errors import InputError
-from kcseg.phantom.simulate import simulate_challenge
 
 
 @main.command()
@@ -65,6 +63,8 @@ def tune(
             f"{folder} holds a finished search; ask for more --trials, or choose another folder with --run"
         )
     with quiet_import():
+        from kcseg.dataset.batch import training_batch
+        from kcseg.phantom.simulate import simulate_challenge
         from kcseg.study.search import report_search
         from kcseg.training import tune as training
         from kcseg.training.post import post_from_environment

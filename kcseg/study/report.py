@@ -16,7 +16,7 @@ from kcseg.prediction.predict import predict_files
 from kcseg.progress import Tell, silent
 from kcseg.serving.runner import Ensemble
 from kcseg.study.known import Known, known_test
-from kcseg.study.scores import Scores, evaluate, masks_of, score_rows
+from kcseg.study.scores import Scores, evaluate, masks_of, score_rows, soft_masks_of
 from kcseg.training.fit import read_history
 from kcseg.training.run import Run
 
@@ -77,7 +77,7 @@ def _test_figures(run: Run, ensemble: Ensemble, test: Known, scores: Scores) -> 
     """Draw the images from the best to the worst score, evenly spaced between: the page must not flatter."""
     chosen = np.argsort(-scores.reference, kind="stable")[evenly(len(test.batch), 6)]
     images, references = ([one[index] for index in chosen] for one in (test.batch.images, test.references))
-    soft_masks = [ensemble.soft_masks(image[np.newaxis])[0] for image in images]
+    soft_masks = [soft_masks_of(ensemble, image) for image in images]
     masks = [masks_of(one, run.config.ensemble.mask_threshold)["median"] for one in soft_masks]
     titles = [f"{test.batch.ids[index]}: Dice {scores.reference[index]:.3f}" for index in chosen]
     caption = "Median ensemble on test images, from the best Dice (left) to the worst (right)."

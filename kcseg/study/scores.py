@@ -73,10 +73,18 @@ def evaluate(
 
     def masks() -> Iterator[dict[str, np.ndarray]]:
         for image in known.batch.images:
-            yield masks_of(ensemble.soft_masks(image[np.newaxis])[0], config.mask_threshold)
+            yield masks_of(soft_masks_of(ensemble, image), config.mask_threshold)
             one_more()
 
     return score(masks(), known)
+
+
+def soft_masks_of(ensemble: Ensemble, image_hu: np.ndarray) -> np.ndarray:
+    """Return the members' soft masks of an image (height, width), float32 (members, height, width).
+
+    The largest component of each (paper); all that they found where they find kidneys, too, and images may show two.
+    """
+    return ensemble.soft_masks(image_hu[np.newaxis], components=not ensemble.finds_kidneys)[0]
 
 
 def masks_of(soft_masks: np.ndarray, threshold: float) -> dict[str, np.ndarray]:

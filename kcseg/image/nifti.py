@@ -59,7 +59,7 @@ def read_volume(
     if len(shape) != 3:
         raise InputError(
             f"expected a volume of three axes in {path}, got shape {shape}; "
-            "keep the front-to-back axis and the affine when cutting a slice"
+            "keep the front-to-back axis and the affine when cutting one coronal slice"
         )
     if volume.get_data_dtype().kind not in "iuf":
         raise InputError(

@@ -17,7 +17,7 @@ def agreement(exact: EnsembleGraph, other: EnsembleGraph, images_hu: list[np.nda
     scores = []
     for image in images_hu:
         masks = [ensemble.segment(image[np.newaxis])["mask"] for ensemble in (exact, other)]
-        scores.append(dice(*(tf.cast(mask, tf.float32) for mask in masks))[0])
+        scores.append(dice(*(tf.cast(mask[..., tf.newaxis], tf.float32) for mask in masks))[0])
     return float(np.mean(scores))
 
 

@@ -55,7 +55,7 @@ def test_signatures_keep_their_names_and_dtypes(trained_run):
         "probability": tf.float32,
         "disagreement": tf.float32,
     }
-    assert set(model.signatures) == {"serving_default", "int16", "png", "members", "raw_members"}
+    assert set(model.signatures) == {"serving_default", "int16", "png", "members", "raw_members", "raw"}
     for name in ("members", "raw_members"):
         (output,) = model.signatures[name].structured_outputs.items()
         assert output == ("soft_masks", tf.TensorSpec((None, 3, None, None), tf.float32, "soft_masks"))

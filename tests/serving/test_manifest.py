@@ -27,6 +27,10 @@ def test_the_manifest_says_what_the_export_is_made_of(trained_run):
         "png": {"inputs": {"image_bytes": "string"}, "outputs": segmented},
         "members": {"inputs": {"image": "float32"}, "outputs": {"soft_masks": "float32"}},
         "raw_members": {"inputs": {"image": "float32"}, "outputs": {"soft_masks": "float32"}},
+        "raw": {
+            "inputs": {"image": "float32"},
+            "outputs": {"probability": "float32", "disagreement": "float32"},
+        },
     }
 
 

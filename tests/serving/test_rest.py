@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from kcseg.errors import InputError
-from kcseg.serving.runner import OUTPUTS, Ensemble
+from kcseg.serving.contract import OUTPUTS
+from kcseg.serving.runner import Ensemble
 
 SIGNATURES = {name: {"outputs": dict.fromkeys(outputs)} for name, outputs in OUTPUTS.items()}
 METADATA = (200, json.dumps({"metadata": {"signature_def": {"signature_def": SIGNATURES}}}))

@@ -7,8 +7,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from kcseg.errors import InputError
+from kcseg.serving.contract import OUTPUTS
 from kcseg.serving.local import LocalModel
-from kcseg.serving.runner import OUTPUTS, Ensemble
+from kcseg.serving.runner import Ensemble
 from kcseg.serving.stock import STOCK, checked_copy
 
 

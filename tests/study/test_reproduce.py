@@ -65,7 +65,7 @@ def test_the_arms_differ_in_one_thing_each(done, study):
     still = configs["no-augmentation"]["augmentation"]
     assert still["zoom"] == [1, 1] and still["rotation_degrees"] == 0
     random = np.random.default_rng(0)
-    images, labels = random.random((2, 32, 32), np.float32), random.integers(0, 2, (2, 32, 32), np.uint8)
+    images, labels = random.random((2, 32, 32), np.float32), random.integers(0, 2, (2, 32, 32, 1), np.uint8)
     changed, moved = Augmenter(load_run(folder / "no-augmentation").config.augmentation)(
         images, labels, seed=3
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_dilation, binary_fill_holes, label
+from scipy.ndimage import binary_dilation, binary_fill_holes, distance_transform_edt, label
 
 from kcseg.config import PAPER
 from kcseg.progress import Tell, silent
@@ -13,6 +13,7 @@ from kcseg.scan.scan import Frame, Scan
 from kcseg.serving.contract import IMAGES_TOGETHER
 from kcseg.serving.runner import Ensemble
 
+_BALL_MM = 5.0  # half the width of a bridge to what is no kidney, at most
 _CONTEXT_MM = 45.0  # around a kidney, for the networks to see where it lies
 
 
@@ -83,7 +84,7 @@ def _on_scan(
     threshold = PAPER.ensemble.mask_threshold
     if one.mask is None:
         # other parts must not come near the kidney when the shares are resampled
-        own = binary_dilation(_largest(kidney_share > threshold), iterations=2)
+        own = binary_dilation(without_appendages(kidney_share > threshold), iterations=2)
         kidney = frame.to_scan(np.where(own, kidney_share, 0), scan, window) > threshold
         kidney = _filled(_largest(kidney))
     else:
@@ -93,6 +94,18 @@ def _on_scan(
     return KidneyMasks(
         one.side, window, kidney, cortex, probability, frame.to_scan(disagreement, scan, window)
     )
+
+
+def without_appendages(mask: np.ndarray) -> np.ndarray:
+    """Return the largest part of a mask at 1 mm without what hangs on it by less than a finger's width.
+
+    Vessels leave the kidney, and bowel or muscle may touch it: what a ball of `_BALL_MM` cannot reach from within is
+    cut off (our choice).
+    """
+    core = _largest(distance_transform_edt(mask) > _BALL_MM)
+    if not core.any():
+        return _largest(mask)
+    return mask & (distance_transform_edt(~core) <= _BALL_MM + 1)
 
 
 def _largest(mask: np.ndarray) -> np.ndarray:

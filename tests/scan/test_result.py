@@ -7,6 +7,7 @@ import pytest
 from kcseg.errors import InputError
 from kcseg.scan.result import LABELS, segment_scan
 from kcseg.scan.scan import Scan
+from kcseg.scan.segment import without_appendages
 from kcseg.serving.contract import OUTPUTS
 from kcseg.serving.runner import Ensemble
 from tests.scan.conftest import CORTEX_MM, HALF_AXES_MM, Body, axial
@@ -113,6 +114,19 @@ def test_members_that_do_not_find_kidneys_need_a_mask(body_scan):
 
     with pytest.raises(InputError, match="name a mask of the kidneys"):
         segment_scan(body_scan, Ensemble(Cortex()))
+
+
+def test_what_hangs_on_a_kidney_by_a_bridge_is_cut_off():
+    rows = np.indices((60, 60, 120)).astype(float)
+
+    def ball(centre, radius):
+        return ((rows - np.reshape(centre, (3, 1, 1, 1))) ** 2).sum(axis=0) < radius**2
+
+    kidney, spleen = ball((30, 30, 30), 22), ball((30, 30, 95), 18)
+    bridge = (np.hypot(rows[0] - 30, rows[1] - 30) < 4) & (rows[2] > 30) & (rows[2] < 95)
+    found = without_appendages(kidney | bridge | spleen)
+    assert not (found & spleen).any()
+    assert np.count_nonzero(found ^ kidney) < 0.02 * np.count_nonzero(kidney)
 
 
 def total_segmentator(result):

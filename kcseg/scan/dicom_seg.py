@@ -1,6 +1,7 @@
 """Writes what was found in a DICOM series as DICOM-SEG, which opens over the series in any viewer."""
 
 import importlib.util
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def can_write_dicom_seg() -> bool:
 def write_dicom_seg(path: Path, result: ScanResult) -> None:
     """Write cortex and kidney of each side as segments; voxels are those of the series.
 
-    They carry SNOMED CT codes and the side, name kcseg and its version, and refer to each slice they lie in.
+    They carry SNOMED CT codes and the side, name kcseg and its version, and refer to each slice they lie in. As viewers
+    need it, the file names the patient and the study as the series does.
 
     Raises:
         InputError: the extra kcseg[dicom] is not installed, or the scan is no DICOM series.
@@ -37,31 +39,32 @@ def write_dicom_seg(path: Path, result: ScanResult) -> None:
         )
     import highdicom as hd
 
-    segments = list(_segments(result))
+    segments = _segments(result)
     if not segments:
         return
-    sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in scan.files]
-    names, masks = zip(*segments, strict=True)
-    # (slices, rows, columns, segments)
-    pixels = np.stack([mask.transpose(2, 1, 0) for mask in masks], axis=-1).astype(np.uint8)
-    segmentation = hd.seg.Segmentation(
-        source_images=sources,
-        pixel_array=pixels,
-        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
-        segment_descriptions=_descriptions(names),
-        series_instance_uid=hd.UID(),
-        series_number=_SERIES_NUMBER,
-        sop_instance_uid=hd.UID(),
-        instance_number=1,
-        manufacturer="kcseg",
-        manufacturer_model_name="kcseg",
-        software_versions=kcseg.__version__,
-        device_serial_number="0",
-        content_label="RENAL_CORTEX",
-        content_description="Renal cortex and kidneys; research only, not a medical device",
-    )
-    with atomic_path(path) as temporary:
-        segmentation.save_as(temporary)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some quote the patient's name
+        sources = [pydicom.dcmread(file, stop_before_pixels=True) for file in scan.files]
+        names, masks = zip(*segments, strict=True)
+        segmentation = hd.seg.Segmentation(
+            source_images=sources,
+            # (slices, rows, columns, segments)
+            pixel_array=np.stack([mask.transpose(2, 1, 0) for mask in masks], axis=-1).astype(np.uint8),
+            segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+            segment_descriptions=_descriptions(names),
+            series_instance_uid=hd.UID(),
+            series_number=_SERIES_NUMBER,
+            sop_instance_uid=hd.UID(),
+            instance_number=1,
+            manufacturer="kcseg",
+            manufacturer_model_name="kcseg",
+            software_versions=kcseg.__version__,
+            device_serial_number="0",
+            content_label="RENAL_CORTEX",
+            content_description="Renal cortex and kidneys; research only, not a medical device",
+        )
+        with atomic_path(path) as temporary:
+            segmentation.save_as(temporary)
 
 
 def _segments(result: ScanResult) -> list[tuple[tuple[str, str], np.ndarray]]:

@@ -89,6 +89,19 @@ def test_dicom_seg_reads_back_as_the_labels(results, series):
     assert len(found.segment_numbers) == 4
 
 
+def test_no_name_of_a_patient_is_shown(tmp_path, scan, ensemble, capfd, recwarn):
+    pytest.importorskip("highdicom", reason="the extra kcseg[dicom] is not installed")
+    write_series(
+        tmp_path / "series", scan, change=lambda dataset, k: setattr(dataset, "PatientName", "Winterbottom")
+    )
+    predict_scans(ensemble, {"one": tmp_path / "series"}, tmp_path / "out", BOTH)
+    assert (tmp_path / "out" / "segmentations" / "one.dcm").is_file()
+    shown = "".join(capfd.readouterr()) + "".join(str(warning.message) for warning in recwarn)
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.suffix != ".dcm"]
+    assert "Winterbottom" not in shown
+    assert not any(b"Winterbottom" in path.read_bytes() for path in written)
+
+
 def test_a_mask_of_the_kidneys_from_another_tool_is_taken_on_its_own_grid(
     tmp_path, series, ensemble, results
 ):

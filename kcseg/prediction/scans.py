@@ -17,6 +17,7 @@ from kcseg.page.page import write_page
 from kcseg.progress import Tell, counted, silent, within
 from kcseg.results import begin, refuse_taken
 from kcseg.scan.dicom_seg import can_write_dicom_seg, write_dicom_seg
+from kcseg.scan.locate import refuse_without_kidneys
 from kcseg.scan.measure import Measures, thickness_map
 from kcseg.scan.options import ALL, ScanOptions
 from kcseg.scan.read import read_scan
@@ -46,6 +47,8 @@ def predict_scans(
     Raises:
         InputError: a scan that cannot be read, earlier results in `out` without `force`, or foreign files in the way.
     """
+    if options.kidneys is None:
+        refuse_without_kidneys(ensemble)
     names = ["index.html", "table.csv", "measures.json", *(name for id in scans for name in _names(id))]
     if force or is_file(out / "table.csv") or not is_file(out / "files.json"):
         refuse_taken(out, names, force=force)

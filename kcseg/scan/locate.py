@@ -43,11 +43,7 @@ def locate_kidneys(scan: Scan, ensemble: Ensemble, tell: Tell = silent) -> tuple
     Raises:
         InputError: the ensemble does not find kidneys, or a part lies where no single kidney does.
     """
-    if not ensemble.finds_kidneys:
-        raise InputError(
-            "these weights find the cortex, but not the kidneys of a scan; name a mask of the kidneys, or weights of "
-            "the preset 'shipped'"
-        )
+    refuse_without_kidneys(ensemble)
     frame = Frame.around(*scan.box_mm(), _STEP_MM)
     hu = np.empty(frame.shape, np.int16)
     share = np.zeros(frame.shape, np.float16)
@@ -62,6 +58,15 @@ def locate_kidneys(scan: Scan, ensemble: Ensemble, tell: Tell = silent) -> tuple
     middle = _middle_column(hu)
     kidneys = list(_surest_parts(frame, share, middle))
     return kidneys, list(_orientation_doubts(hu, kidneys, frame, middle))
+
+
+def refuse_without_kidneys(ensemble: Ensemble) -> None:
+    """Raise an InputError for an ensemble that does not find kidneys."""
+    if not ensemble.finds_kidneys:
+        raise InputError(
+            "these weights find the cortex, but not the kidneys of a scan; name a mask of the kidneys, or weights of "
+            "the preset 'shipped'"
+        )
 
 
 def kidneys_of(scan: Scan, labels: np.ndarray) -> list[Located]:

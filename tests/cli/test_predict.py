@@ -87,6 +87,7 @@ def test_a_scan_needs_a_mask_of_the_kidneys_where_the_networks_find_none(tmp_pat
     write_series(series, scan)
     result = predict(trained_run.folder, series, "--out", tmp_path / "out")
     assert result.exit_code == 2 and "name a mask of the kidneys" in result.output
+    assert not (tmp_path / "out").exists()
     write_volume(
         tmp_path / "kidneys.nii.gz", ((scan.hu > 70) & (scan.hu < 300)).astype(np.uint8), scan.affine
     )

@@ -97,10 +97,13 @@ def test_command_prints_the_scores_and_writes_a_table_once(folders, tmp_path):
 class Told:
     """Stands in for the ensemble: gives the soft masks it was given, one image after the other."""
 
+    finds_kidneys = False
+
     def __init__(self, soft_masks):
         self._soft_masks = iter(soft_masks)
 
-    def soft_masks(self, images):
+    def soft_masks(self, images, *, components):
+        assert components
         return next(self._soft_masks)[np.newaxis]
 
 

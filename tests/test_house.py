@@ -16,7 +16,7 @@ PACKAGE = Path(kcseg.__file__).parent
 ROOMS = [
     *("errors", "files", "config", "config_json", "processes", "progress", "results", "ray"),
     *("image", "phantom", "dataset", "network", "training", "serving", "server"),
-    *("scan", "page", "prediction", "study", "cli"),
+    *("scan", "page", "prediction", "study", "cli", "__main__"),
 ]
 MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path

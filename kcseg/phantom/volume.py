@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import affine_transform, distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
+from kcseg.image.volume import coronal_affine, resampled, shifted, window_of
 from kcseg.phantom.body import Body, PlacedKidney
 from kcseg.phantom.section import Painting
 from kcseg.phantom.shapes import Planes
@@ -124,14 +125,12 @@ class _Fine:
 
     def exact(self, grid: VolumeGrid) -> ExactKidney:
         """Return what is known of it."""
+        window, here = _window(self.origin, self.hu.shape, grid.affine, grid.shape)
         masks = []
         for mask in (self.cortex, self.kidney):
-            window, here = _window(self.origin, self.hu.shape, grid.affine, grid.shape)
             on_grid = np.zeros(grid.shape, bool)
-            values = _on_grid(
-                mask.astype(np.float32), self.origin, _FINE_MM, here, on_grid[window].shape, 0.0
-            )
-            on_grid[window] = values > 0.5
+            part = on_grid[window]
+            part |= _on_grid(mask.astype(np.float32), self.origin, _FINE_MM, here, part.shape, 0.0) > 0.5
             masks.append(on_grid)
         fine_ml = _FINE_MM**3 / 1000
         return ExactKidney(
@@ -183,12 +182,9 @@ def _thickness(cortex: np.ndarray, kidney: np.ndarray) -> float:
 
 
 def _body_affine(corner: np.ndarray, step_mm: float) -> np.ndarray:
-    """Return the affine of voxels (depth, row, column) of the body: index -> mm in RAS+."""
+    """Return the affine of voxels (depth, row, column) of the body; rows run to the feet, columns to the left."""
     depth, row, column = corner.tolist()
-    affine = np.zeros((4, 4))
-    affine[0, 2], affine[1, 0], affine[2, 1] = -step_mm, step_mm, -step_mm
-    affine[:, 3] = -column, depth, -row, 1.0
-    return affine
+    return coronal_affine(np.array([-column, depth, -row]), step_mm, step_mm)
 
 
 def _on_grid(
@@ -200,22 +196,12 @@ def _on_grid(
     fill: float,
 ) -> np.ndarray:
     """Return values of the body's voxels at the centres of other voxels, linear."""
-    towards = np.linalg.inv(_body_affine(corner, step_mm)) @ affine
-    return affine_transform(
-        values, towards[:3, :3], towards[:3, 3], tuple(shape), output=np.float32, order=1, cval=fill
-    )
+    return resampled(values, _body_affine(corner, step_mm), affine, shape, fill=fill)
 
 
 def _window(
     corner: np.ndarray, shape: Sequence[int], affine: np.ndarray, size: Sequence[int]
 ) -> tuple[tuple[slice, slice, slice], np.ndarray]:
     """Return the window of a grid that holds the fine voxels, and the affine of that window."""
-    corners = np.array(np.meshgrid(*[(-1, one) for one in shape])).reshape(3, -1).T
-    towards = np.linalg.inv(affine) @ _body_affine(corner, _FINE_MM)
-    places = corners @ towards[:3, :3].T + towards[:3, 3]
-    low = np.clip(np.floor(places.min(axis=0)), 0, np.array(size) - 1).astype(int)
-    high = np.clip(np.ceil(places.max(axis=0)) + 1, low + 1, size).astype(int)
-    here = affine.copy()
-    here[:3, 3] += affine[:3, :3] @ low
-    i, j, k = (slice(*ends) for ends in zip(low.tolist(), high.tolist(), strict=True))
-    return (i, j, k), here
+    window = window_of(_body_affine(corner, _FINE_MM), shape, affine, size)
+    return window, shifted(affine, [part.start for part in window])

@@ -12,6 +12,7 @@ from scipy.ndimage import binary_erosion
 from kcseg.errors import InputError
 from kcseg.files import atomic_path, is_file, read_facts, write_csv, write_json
 from kcseg.image.nifti import read_volume, write_volume
+from kcseg.image.volume import resampled
 from kcseg.page.figures import KIDNEY_COLOUR, overlay
 from kcseg.page.page import write_page
 from kcseg.progress import Tell, counted, silent, within
@@ -22,7 +23,7 @@ from kcseg.scan.measure import Measures, thickness_map
 from kcseg.scan.options import ALL, ScanOptions
 from kcseg.scan.read import read_scan
 from kcseg.scan.result import LABELS, ScanResult, segment_scan
-from kcseg.scan.scan import Frame, Scan, resampled
+from kcseg.scan.scan import Frame, Scan
 from kcseg.scan.series import unpacked
 from kcseg.serving.runner import Ensemble
 

@@ -11,7 +11,8 @@ from scipy.spatial.distance import pdist
 from skimage.measure import marching_cubes, mesh_surface_area
 
 from kcseg.image.contrast import contrast_doubts, looks_alike, measure_contrast
-from kcseg.scan.scan import Frame, Scan, resampled, shifted
+from kcseg.image.volume import resampled, shifted
+from kcseg.scan.scan import Frame, Scan
 from kcseg.scan.segment import KidneyMasks
 
 # Our choice: what within the capsule is neither fat nor urine nor stone counts as parenchyma.

@@ -1,48 +1,16 @@
 """A CT scan on its own grid, and the way to coronal slices of 1 mm and back."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from nibabel.affines import apply_affine, voxel_sizes
-from scipy.ndimage import affine_transform
 
+from kcseg.image.volume import coronal_affine, resampled, shifted, window_of
 from kcseg.image.window import AIR_HU
 
 _PLANES_TOGETHER = 16  # resampled at once, so that a whole scan is never held at 1 mm
-
-
-def resampled(
-    values: np.ndarray,
-    affine: np.ndarray,
-    onto: np.ndarray,
-    shape: Sequence[int],
-    *,
-    labels: bool = False,
-    fill: float = 0.0,
-) -> np.ndarray:
-    """Return a volume on another grid, `fill` beyond it: float32, linear; or labels as they are, by the nearest.
-
-    Affines lead from the index of a voxel to mm.
-    """
-    towards = np.linalg.inv(affine) @ onto
-    return affine_transform(
-        values,
-        towards[:3, :3],
-        towards[:3, 3],
-        tuple(shape),
-        output=values.dtype if labels else np.float32,
-        order=0 if labels else 1,
-        cval=fill,
-    )
-
-
-def shifted(affine: np.ndarray, start: Sequence[int]) -> np.ndarray:
-    """Return the affine of a window that begins at an index."""
-    window = affine.copy()
-    window[:3, 3] += affine[:3, :3] @ np.asarray(start)
-    return window
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,10 +69,7 @@ class Frame:
     @property
     def affine(self) -> np.ndarray:
         """Index (slice, row, column) -> mm in RAS+, float64 (4, 4)."""
-        affine = np.zeros((4, 4))
-        affine[0, 2], affine[1, 0], affine[2, 1] = -1.0, self.step_mm, -1.0
-        affine[:3, 3], affine[3, 3] = self.corner_mm, 1.0
-        return affine
+        return coronal_affine(self.corner_mm, self.step_mm)
 
     def slices_of(self, scan: Scan) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the number of a slice and its float32 HU (rows, columns), linear between voxels; air beyond the scan.
@@ -125,10 +90,4 @@ class Frame:
 
     def window_in(self, scan: Scan) -> tuple[slice, slice, slice]:
         """Return the window of the scan's voxels that lie in this frame, not empty."""
-        corners = np.array(np.meshgrid(*[(-1, size) for size in self.shape])).reshape(3, -1).T
-        places = apply_affine(np.linalg.inv(scan.affine) @ self.affine, corners)
-        size = np.array(scan.hu.shape)
-        low = np.clip(np.floor(places.min(axis=0)), 0, size - 1).astype(int)
-        high = np.clip(np.ceil(places.max(axis=0)) + 1, low + 1, size).astype(int)
-        i, j, k = (slice(first, last) for first, last in zip(low.tolist(), high.tolist(), strict=True))
-        return i, j, k
+        return window_of(self.affine, self.shape, scan.affine, scan.hu.shape)

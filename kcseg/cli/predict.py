@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +13,31 @@ from kcseg.cli.console import main, print_line, print_table, progress_bars, quie
 from kcseg.cli.settings import PATH
 from kcseg.errors import InputError
 from kcseg.ray import joined
-from kcseg.scan.options import ScanOptions
+from kcseg.scan.options import SIDES, ScanOptions
+
+if TYPE_CHECKING:
+    from kcseg.serving.runner import Ensemble
+
+# head, and the name and digits of what stands below it
+_IMAGE_COLUMNS = {
+    "image": ("id", None),
+    "side": ("side", None),
+    "cortex, mm²": ("cortex_mm2", 0),
+    "kidney, mm²": ("kidney_mm2", 0),
+    "contrast, HU": ("contrast_hu", 0),
+    "probability": ("probability", 3),
+    "disagreement": ("disagreement", 3),
+    "note": ("note", None),
+}
+_SCAN_COLUMNS = {
+    "scan": ("id", None),
+    "side": ("side", None),
+    "cortex, mL": ("cortex_ml", 1),
+    "kidney, mL": ("kidney_ml", 1),
+    "thickness, mm": ("thickness_mm", 1),
+    "contrast, HU": ("contrast_hu", 0),
+    "note": ("note", None),
+}
 
 
 @main.command()
@@ -31,7 +57,7 @@ from kcseg.scan.options import ScanOptions
     type=PATH,
     help="Of a scan: a mask of the kidneys from another tool, such as TotalSegmentator's.",
 )
-@click.option("--side", type=click.Choice(["right", "left"]), help="Of a scan: look at this kidney alone.")
+@click.option("--side", type=click.Choice(SIDES), help="Of a scan: look at this kidney alone.")
 @click.option(
     "--any-contrast", is_flag=True, help="Give the cortex even where it and the medulla look alike."
 )
@@ -63,7 +89,7 @@ def predict(
     from kcseg.scan.read import list_scans
 
     if scans := list_scans(*files):
-        options = ScanOptions(series, kidneys, (side,) if side else ("right", "left"), any_contrast)
+        options = ScanOptions(series, kidneys, (side,) if side else SIDES, any_contrast)
         _predict_scans(scans, out, model, options, force=force)
         return
     images = list_images(*files)
@@ -80,21 +106,11 @@ def predict(
             run = partial(predict_files_on_ray, Path(model) if model else shipped_weights())
         else:
             from kcseg.prediction.predict import predict_files
-            from kcseg.serving.runner import Ensemble
 
-            folder = Path(model) if model else None
-            run = partial(predict_files, Ensemble.connect(served) if served else Ensemble.load(folder))
+            run = partial(predict_files, _ensemble(model))
     with joined(cluster) if cluster else nullcontext(), progress_bars() as tell:
         rows = run(images, out, hu_offset=hu_offset, any_contrast=any_contrast, force=force, tell=tell)
-    cells = {"cortex, mm²": "cortex_mm2", "kidney, mm²": "kidney_mm2", "contrast, HU": "contrast_hu"}
-    shares = {"probability": "probability", "disagreement": "disagreement"}
-    shown = [
-        {"image": row.id, "side": row.side}
-        | {head: _number(getattr(row, name), 0) for head, name in cells.items()}
-        | {head: _number(getattr(row, name), 3) for head, name in shares.items()}
-        | {"note": row.note}
-        for row in rows
-    ]
+    shown = [_cells(asdict(row), _IMAGE_COLUMNS) for row in rows]
     # of a model that finds the cortex alone, the kidney's columns are empty
     print_table([{head: row[head] for head in row if any(other[head] for other in shown)} for row in shown])
     print_line(f"Look at {out / 'index.html'}")
@@ -105,35 +121,25 @@ def _predict_scans(
 ) -> None:
     with quiet_import():
         from kcseg.prediction.scans import predict_scans
-        from kcseg.serving.runner import Ensemble
 
-        ensemble = (
-            Ensemble.connect(model)
-            if model and "://" in model
-            else Ensemble.load(Path(model) if model else None)
-        )
+        ensemble = _ensemble(model)
     with progress_bars() as tell:
         rows = predict_scans(ensemble, scans, out, options, force=force, tell=tell)
-    heads = {
-        "scan": ("id", None),
-        "side": ("side", None),
-        "cortex, mL": ("cortex_ml", 1),
-        "kidney, mL": ("kidney_ml", 1),
-        "thickness, mm": ("thickness_mm", 1),
-        "contrast, HU": ("contrast_hu", 0),
-        "note": ("note", None),
-    }
-    print_table(
-        [
-            {
-                head: str(row[name] or "") if digits is None else _number(row[name], digits)
-                for head, (name, digits) in heads.items()
-            }
-            for row in rows
-        ]
-    )
+    print_table([_cells(row, _SCAN_COLUMNS) for row in rows])
     print_line(f"Look at {out / 'index.html'}")
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+def _ensemble(model: str | None) -> "Ensemble":
+    from kcseg.serving.runner import Ensemble
+
+    if model and "://" in model:
+        return Ensemble.connect(model)
+    return Ensemble.load(Path(model) if model else None)
+
+
+def _cells(row: Mapping[str, Any], columns: Mapping[str, tuple[str, int | None]]) -> dict[str, str]:
+    """Return what a table shows of a row: by each head the value of that name, with so many digits if a number."""
+    return {
+        head: "" if row[name] is None else str(row[name]) if digits is None else f"{row[name]:.{digits}f}"
+        for head, (name, digits) in columns.items()
+    }

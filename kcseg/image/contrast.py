@@ -12,7 +12,7 @@ _APART_MM = 1.5  # from the cortex, so that no pixel holds both
 _FAT_HU, _URINE_HU, _FROM_FAT_MM = 0.0, 300.0, 2.5
 _LEAST_MM2 = 40.0
 _LEAST_SHARE = 0.12  # of the deep parts that is medulla where it can be seen
-# Below it cortex and medulla cannot be told apart; from phantom cases, see docs/model-card.md.
+# Below it cortex and medulla cannot be told apart (our choice).
 LEAST_CONTRAST_HU = 20.0
 
 

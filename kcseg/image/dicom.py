@@ -15,7 +15,7 @@ from kcseg.image.grid import Grid
 from kcseg.image.limits import check_place, check_size, check_spacing
 from kcseg.image.window import AIR_HU
 
-_KINDS = (uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage)
+CT_KINDS = (uid.CTImageStorage, uid.EnhancedCTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage)
 _SIZE, _BITS = ("Rows", "Columns", "SamplesPerPixel"), ("BitsAllocated", "BitsStored", "HighBit")
 _WHOLE = (*_SIZE, *_BITS, "PixelRepresentation")  # numbers
 _PLACE = ("PixelSpacing", "ImageOrientationPatient")
@@ -120,7 +120,7 @@ def _check_kind(path: Path, dataset: pydicom.Dataset) -> None:
     """Refuse what is no single CT slice in HU; what else it is may be told where it is one of DICOM's own names."""
     kind = uid.UID(str(dataset.SOPClassUID))
     empty = _lacks(dataset, "PixelData")  # the last element: what comes before may be cut off, too
-    if kind and kind not in _KINDS and (kind.keyword or not empty):
+    if kind and kind not in CT_KINDS and (kind.keyword or not empty):
         got = kind.name if kind.keyword else "another kind of object"
         raise InputError(f"expected a CT image in {path}, got {got}; choose the original CT series")
     if empty:

@@ -53,9 +53,7 @@ def read_volume(
         InputError: not three axes, no stated orientation, no numbers, or a header that contradicts itself.
     """
     volume = _decode(path, maximum_bytes)
-    shape = volume.shape
-    while len(shape) > 3 and shape[-1] == 1:
-        shape = shape[:-1]
+    shape = _without_ones(volume.shape)
     if len(shape) != 3:
         raise InputError(
             f"expected a volume of three axes in {path}, got shape {shape}; "
@@ -72,6 +70,14 @@ def read_volume(
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is truncated: it ends within its voxels; copy it again") from error
     return voxels, np.diag([_MM[unit]] * 3 + [1.0]) @ affine, unit, notes
+
+
+def stored_shape(path: Path) -> tuple[int, ...]:
+    """Return the shape that a NIfTI's header states, as `read_volume` gives it, without reading the voxels.
+
+    Raises nibabel's errors where it is none.
+    """
+    return _without_ones(nibabel.load(path).shape)
 
 
 def write_nifti(path: Path, mask: np.ndarray, grid: Grid) -> None:
@@ -126,6 +132,13 @@ def _decode(path: Path, maximum_bytes: int) -> nibabel.Nifti1Image:
                     f"the header of {path} is unsound ({what}{reason_of(error)}); correct it"
                 ) from error
     raise InputError(f"{path} is no NIfTI file; convert it again or correct its suffix")
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Drop further axes of length 1."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
 
 
 def _unit(header: Any) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.ndimage import binary_erosion
 
 from kcseg.files import write
 from kcseg.image.window import window
@@ -12,12 +13,17 @@ from kcseg.image.window import window
 _DPI = 140
 _DISPLAY_HU = (-150.0, 250.0)
 PREDICTION, REFERENCE, BOTH = (0.12, 0.35, 1.0), (1.0, 0.15, 0.15), (1.0, 0.45, 0.85)
-KIDNEY_COLOUR = (1.0, 0.85, 0.1)
+KIDNEY = (1.0, 0.85, 0.1)
 
 
 def overlay(image_hu: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Lay a mask in blue over an image; both (height, width), result float64 (height, width, 3) in [0, 1]."""
     return tint(grey(image_hu), mask, PREDICTION)
+
+
+def outlined(picture: np.ndarray, kidney: np.ndarray) -> np.ndarray:
+    """Draw the outline of a kidney's mask (height, width) in yellow into a picture (height, width, 3) in [0, 1]."""
+    return np.where((kidney & ~binary_erosion(kidney))[..., np.newaxis], np.array(KIDNEY), picture)
 
 
 def against_reference(image_hu: np.ndarray, mask: np.ndarray, reference: np.ndarray) -> np.ndarray:

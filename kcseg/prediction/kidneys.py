@@ -12,7 +12,7 @@ from kcseg.image.grid import Spacing
 from kcseg.serving.runner import Segmentation
 
 # Our choice, in what a coronal slice through an adult's kidney shows.
-LEAST_KIDNEY_MM2, LARGEST_KIDNEY_MM2 = 300.0, 12000.0
+_LEAST_KIDNEY_MM2, _LARGEST_KIDNEY_MM2 = 300.0, 12000.0
 _BONE_HU = 330.0  # no kidney's parenchyma is as bright on average
 # Of a kidney the members are sure nearly everywhere; of a spleen or a vessel, here and there.
 _SURE, _LEAST_SURE = 0.9, 0.5
@@ -84,7 +84,7 @@ def _describe(
 
 def _may_be_kidney(hu: np.ndarray, kidney: np.ndarray, pixel_mm2: float) -> bool:
     area = np.count_nonzero(kidney) * pixel_mm2
-    return bool(LEAST_KIDNEY_MM2 <= area <= LARGEST_KIDNEY_MM2 and np.median(hu[kidney]) < _BONE_HU)
+    return bool(_LEAST_KIDNEY_MM2 <= area <= _LARGEST_KIDNEY_MM2 and np.median(hu[kidney]) < _BONE_HU)
 
 
 def _middle(hu: np.ndarray, spacing_mm: Spacing) -> float | None:

@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
-from scipy.ndimage import binary_erosion
 
 from kcseg.files import atomic_path, write_csv
 from kcseg.image.doubts import image_doubts
 from kcseg.image.formats import read_image, write_mask
 from kcseg.image.image import Image, resample, sample
 from kcseg.image.nifti import write_nifti
-from kcseg.page.figures import KIDNEY_COLOUR, overlay
+from kcseg.page.figures import outlined, overlay
 from kcseg.page.page import write_page
 from kcseg.prediction.kidneys import doubts_of, find_kidneys
 from kcseg.progress import Tell, counted, silent
@@ -174,7 +173,8 @@ def _describe_kidneys(
     rows = []
     for kidney in find_kidneys(image.hu, found, spacing_mm):
         kidneys |= kidney.kidney
-        shown = kidney.cortex & (any_contrast or not kidney.looks_alike)
+        is_given = any_contrast or not kidney.looks_alike
+        shown = kidney.cortex & is_given
         cortex |= shown
         row = _describe(id, replace(found, mask=shown), image, doubts_of(kidney))
         contrast = kidney.contrast_hu
@@ -182,7 +182,7 @@ def _describe_kidneys(
             replace(
                 row,
                 side=kidney.side,
-                cortex_mm2=row.cortex_mm2 if any_contrast or not kidney.looks_alike else None,
+                cortex_mm2=row.cortex_mm2 if is_given else None,
                 kidney_mm2=_area(kidney.kidney, image),
                 contrast_hu=None if contrast is None else round(contrast, 1),
             )
@@ -239,7 +239,7 @@ def _write_overlay(path: Path, image: Image, masks: np.ndarray, kidneys: np.ndar
     """
     shown = overlay(image.hu, masks)
     if kidneys is not None:
-        shown[kidneys & ~binary_erosion(kidneys)] = KIDNEY_COLOUR
+        shown = outlined(shown, kidneys)
     picture = np.concatenate([overlay(image.hu, np.zeros_like(masks)), shown], axis=1)
     enlarge = max(1, 384 // masks.shape[0])
     pixels = (picture * 255).astype(np.uint8).repeat(enlarge, axis=0).repeat(enlarge, axis=1)

@@ -1,19 +1,19 @@
 """Labels, measures, montages and a table for whole scans."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
-from scipy.ndimage import binary_erosion
+from nibabel.affines import apply_affine
 
 from kcseg.errors import InputError
 from kcseg.files import atomic_path, is_file, read_facts, write_csv, write_json
 from kcseg.image.nifti import read_volume, write_volume
 from kcseg.image.volume import resampled
-from kcseg.page.figures import KIDNEY_COLOUR, overlay
+from kcseg.page.figures import outlined, overlay
 from kcseg.page.page import write_page
 from kcseg.progress import Tell, counted, silent, within
 from kcseg.results import begin, refuse_taken
@@ -22,7 +22,7 @@ from kcseg.scan.locate import refuse_without_kidneys
 from kcseg.scan.measure import Measures, thickness_map
 from kcseg.scan.options import ALL, ScanOptions
 from kcseg.scan.read import read_scan
-from kcseg.scan.result import LABELS, ScanResult, segment_scan
+from kcseg.scan.result import LABELS, ScanResult, labels_of, segment_scan
 from kcseg.scan.scan import Frame, Scan
 from kcseg.scan.series import unpacked
 from kcseg.serving.runner import Ensemble
@@ -87,22 +87,19 @@ def write_scan(out: Path, id: str, result: ScanResult) -> None:
     Of a DICOM series, `segmentations/<id>.dcm`, too, where the extra kcseg[dicom] is installed.
     """
     scan, labels = result.scan, result.labels()
-    (out / "labels").mkdir(parents=True, exist_ok=True)
     write_volume(out / "labels" / f"{id}.nii.gz", labels, scan.affine, scan.unit)
     thickness = np.zeros(scan.hu.shape, np.float32)
     for masks, measures in zip(result.masks, result.measures, strict=True):
         if measures.cortex_ml is not None:
             part = thickness[masks.window]
             np.maximum(part, thickness_map(scan, masks), out=part)
-    (out / "thickness").mkdir(parents=True, exist_ok=True)
     write_volume(out / "thickness" / f"{id}.nii.gz", thickness, scan.affine, scan.unit)
-    if result.masks:
-        montage = np.concatenate([_montage(scan, labels, side) for side in _sides(result)], axis=0)
+    if sides := [masks.side for masks in result.masks]:
+        montage = np.concatenate([_montage(scan, labels, side) for side in sides], axis=0)
         with atomic_path(out / "montages" / f"{id}.png") as temporary:
             PIL.Image.fromarray(montage).save(temporary)
     if len(scan.files) == scan.hu.shape[2] and can_write_dicom_seg():
-        write_dicom_seg(out / "segmentations" / f"{id}.dcm", result)
-    (out / "measures").mkdir(parents=True, exist_ok=True)
+        write_dicom_seg(out / "segmentations" / f"{id}.dcm", scan, labels)
     write_json(
         out / "measures" / f"{id}.json",
         {"kidneys": [asdict(one) for one in result.measures], "notes": list(result.notes)},
@@ -137,15 +134,10 @@ def _kidneys_on(scan: Scan, path: Path) -> np.ndarray:
     return found
 
 
-def _sides(result: ScanResult) -> Sequence[str]:
-    return [masks.side for masks in result.masks]
-
-
 def _montage(scan: Scan, labels: np.ndarray, side: str) -> np.ndarray:
     """Return coronal slices through a kidney beside each other, cortex in blue, the kidney's outline in yellow."""
-    numbers = [LABELS[f"{side} {part}"] for part in ("cortex", "medulla", "sinus")]
-    kidney = np.isin(labels, numbers)
-    places = np.argwhere(kidney) @ scan.affine[:3, :3].T + scan.affine[:3, 3]
+    numbers = labels_of(side)
+    places = apply_affine(scan.affine, np.argwhere(np.isin(labels, numbers)))
     low, high = places.min(axis=0), places.max(axis=0)
     step = max((high[1] - low[1]) / (_MONTAGE_SLICES + 1), 0.5)
     around = np.array([_MARGIN_MM, -step, _MARGIN_MM])
@@ -153,10 +145,8 @@ def _montage(scan: Scan, labels: np.ndarray, side: str) -> np.ndarray:
     nearest = resampled(labels, scan.affine, frame.affine, frame.shape, labels=True)
     pictures = []
     for place, plane in frame.slices_of(scan):
-        cut = np.isin(nearest[place], numbers)
-        picture = overlay(plane, nearest[place] == numbers[0])
-        picture[cut & ~binary_erosion(cut)] = KIDNEY_COLOUR
-        pictures.append(picture)
+        cortex = nearest[place] == LABELS[f"{side} cortex"]
+        pictures.append(outlined(overlay(plane, cortex), np.isin(nearest[place], numbers)))
     pictures = pictures[:_MONTAGE_SLICES]
     while len(pictures) < _MONTAGE_SLICES:
         pictures.append(np.zeros_like(pictures[0]))

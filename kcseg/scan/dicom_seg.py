@@ -11,7 +11,9 @@ import pydicom
 import kcseg
 from kcseg.errors import InputError
 from kcseg.files import atomic_path
-from kcseg.scan.result import LABELS, ScanResult
+from kcseg.scan.options import SIDES
+from kcseg.scan.result import LABELS, labels_of
+from kcseg.scan.scan import Scan
 
 _SERIES_NUMBER = 9000  # far from those of the study's own series (our choice)
 
@@ -21,8 +23,8 @@ def can_write_dicom_seg() -> bool:
     return importlib.util.find_spec("highdicom") is not None
 
 
-def write_dicom_seg(path: Path, result: ScanResult) -> None:
-    """Write cortex and kidney of each side as segments; voxels are those of the series.
+def write_dicom_seg(path: Path, scan: Scan, labels: np.ndarray) -> None:
+    """Write cortex and kidney of each side as segments, of labels on the scan's grid.
 
     They carry SNOMED CT codes and the side, name kcseg and its version, and refer to each slice they lie in. As viewers
     need it, the file names the patient and the study as the series does.
@@ -32,14 +34,13 @@ def write_dicom_seg(path: Path, result: ScanResult) -> None:
     """
     if not can_write_dicom_seg():
         raise InputError("DICOM-SEG needs highdicom; pip install 'kcseg[dicom]'")
-    scan = result.scan
     if len(scan.files) != scan.hu.shape[2]:
         raise InputError(
             "DICOM-SEG refers to the slices of a DICOM series, and this scan is none; take the NIfTI"
         )
     import highdicom as hd
 
-    segments = _segments(result)
+    segments = _segments(labels)
     if not segments:
         return
     with warnings.catch_warnings():
@@ -67,12 +68,11 @@ def write_dicom_seg(path: Path, result: ScanResult) -> None:
             segmentation.save_as(temporary)
 
 
-def _segments(result: ScanResult) -> list[tuple[tuple[str, str], np.ndarray]]:
+def _segments(labels: np.ndarray) -> list[tuple[tuple[str, str], np.ndarray]]:
     """Return (structure, side) and mask of what the labels hold."""
-    labels = result.labels()
     found = []
-    for side in ("right", "left"):
-        kidney = np.isin(labels, [LABELS[f"{side} {part}"] for part in ("cortex", "medulla", "sinus")])
+    for side in SIDES:
+        kidney = np.isin(labels, labels_of(side))
         for structure, mask in (("cortex", labels == LABELS[f"{side} cortex"]), ("kidney", kidney)):
             if mask.any():
                 found.append(((structure, side), mask))

@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import find_objects, label, median_filter
+from nibabel.affines import apply_affine
+from scipy.ndimage import center_of_mass, find_objects, label
 
 from kcseg.errors import InputError
 from kcseg.progress import Tell, silent
+from kcseg.scan.options import SIDES
 from kcseg.scan.scan import Frame, Scan
 from kcseg.serving.runner import Ensemble
 
-SIDES = ("right", "left")
 _STEP_MM = 4.0  # from one slice that is looked at to the next
 _BODY_HU, _LUNG_HU, _SOFT_HU = -300.0, (-950.0, -600.0), (20.0, 200.0)
 # Our choice: what no adult's kidney is smaller or larger than, and how far from the middle it lies.
@@ -37,8 +38,7 @@ def locate_kidneys(scan: Scan, ensemble: Ensemble, tell: Tell = silent) -> tuple
     """Find the kidneys of a scan in every fourth coronal slice; return them, right first, and notes on the scan.
 
     A kidney is the part of what the members call kidney, on a side of the body's middle, that they are surest of. None
-    is invented: a
-    side without a part of a kidney's size has none.
+    is invented: a side without a part of a kidney's size has none.
 
     Raises:
         InputError: the ensemble does not find kidneys, or a part lies where no single kidney does.
@@ -75,21 +75,20 @@ def kidneys_of(scan: Scan, labels: np.ndarray) -> list[Located]:
     Of a mask with more than three labels, those of TotalSegmentator's kidneys count; else all that is not 0 does, and
     what lies on either side of the body's middle is one kidney.
     """
-    frame = Frame.around(*scan.box_mm(), _STEP_MM)
-    x = _x_of_voxels(scan)
     if labels.max() > 3:
         masks = {side: labels == number for number, side in _TOTAL_SEGMENTATOR.items()}
     else:
+        frame = Frame.around(*scan.box_mm(), _STEP_MM)
         hu = np.stack([plane for _, plane in frame.slices_of(scan)])
         middle_mm = frame.corner_mm[0] - _middle_column(hu)
         parts, count = label(labels > 0, np.ones((3, 3, 3)))
-        sides = [float(np.mean(x[parts == number])) > middle_mm for number in range(1, count + 1)]
-        of_right = np.isin(parts, 1 + np.flatnonzero(sides))
+        centres = np.reshape(center_of_mass(parts > 0, parts, np.arange(1, count + 1)), (-1, 3))
+        of_right = np.isin(parts, 1 + np.flatnonzero(apply_affine(scan.affine, centres)[:, 0] > middle_mm))
         masks = {"right": (labels > 0) & of_right, "left": (labels > 0) & ~of_right}
     located = []
     for side in SIDES:
         if masks[side].any():
-            places = np.argwhere(masks[side]) @ scan.affine[:3, :3].T + scan.affine[:3, 3]
+            places = apply_affine(scan.affine, np.argwhere(masks[side]))
             located.append(Located(side, places.min(axis=0), places.max(axis=0), masks[side]))
     if not located:
         raise InputError("the mask of the kidneys marks none in this scan; name the mask of this very scan")
@@ -140,10 +139,9 @@ def _orientation_doubts(hu: np.ndarray, kidneys: list[Located], frame: Frame, mi
         return
     rows = [frame.corner_mm[2] - (one.low_mm[2] + one.high_mm[2]) / 2 for one in kidneys]
     level = int(np.clip(np.mean(rows), 1, frame.shape[1] - 1))
-    body = median_filter((hu[:, ::4, ::4] > _BODY_HU).any(axis=0), 3)
     lung = (hu > _LUNG_HU[0]) & (hu < _LUNG_HU[1])
     above, below = (int(lung[:, part].sum()) for part in (slice(0, level), slice(level, None)))
-    if below > 4 * above and below * frame.step_mm > 300_000 and body.any():
+    if below > 4 * above and below * frame.step_mm > 300_000:
         yield "lungs below the kidneys: is the scan upside down?"
     upper = hu[:, max(0, level - 130) : level]
     soft = (upper > _SOFT_HU[0]) & (upper < _SOFT_HU[1])
@@ -152,9 +150,3 @@ def _orientation_doubts(hu: np.ndarray, kidneys: list[Located], frame: Frame, mi
     right, left = soft[:, :, : half - 30].sum(), soft[:, :, half + 30 :].sum()
     if left > 1.3 * right:
         yield "more soft tissue above the left kidney than above the right, where the liver is: is the scan mirrored?"
-
-
-def _x_of_voxels(scan: Scan) -> np.ndarray:
-    i, j, k = (np.arange(size) for size in scan.hu.shape)
-    a, b, c, d = scan.affine[0]
-    return a * i[:, None, None] + b * j[:, None] + c * k + d

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+SIDES = ("right", "left")  # of the patient
+
 
 @dataclass(frozen=True)
 class ScanOptions:
@@ -10,7 +12,7 @@ class ScanOptions:
 
     series: str | None = None
     kidneys: Path | None = None
-    sides: tuple[str, ...] = ("right", "left")
+    sides: tuple[str, ...] = SIDES
     any_contrast: bool = False
 
 

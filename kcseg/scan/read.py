@@ -4,16 +4,17 @@ import os
 from pathlib import Path
 
 import numpy as np
+from nibabel.affines import voxel_sizes
 
 from kcseg.errors import InputError
 from kcseg.files import is_file, is_folder
 from kcseg.image.formats import identifier, suffix
 from kcseg.image.limits import MAXIMUM_HU
 from kcseg.image.listing import entries
-from kcseg.image.nifti import read_volume
+from kcseg.image.nifti import read_volume, stored_shape
 from kcseg.progress import Tell, silent
 from kcseg.scan.scan import Scan
-from kcseg.scan.series import LEAST_SLICES, THICK_MM, choose, find_series, read_series, unpacked
+from kcseg.scan.series import LEAST_SLICES, choose, find_series, read_series, thickness_notes, unpacked
 
 _VOLUME_BYTES = 4 << 30
 _SPACING_MM = (0.2, 12.0)
@@ -64,8 +65,9 @@ def _is_scan_file(path: Path) -> bool:
         return True
     if suffix(path) in (".nii", ".nii.gz"):
         try:
-            return min(read_volume(path, _VOLUME_BYTES)[0].shape) >= LEAST_SLICES
-        except InputError:
+            shape = stored_shape(path)
+            return len(shape) == 3 and min(shape) >= LEAST_SLICES
+        except Exception:
             return False  # whoever reads it as an image says what is wrong
     return False
 
@@ -98,11 +100,8 @@ def _read_nifti(path: Path) -> Scan:
     voxels, affine, unit, notes = read_volume(path, _VOLUME_BYTES)
     values = np.nan_to_num(np.asarray(voxels), nan=-1024.0)
     hu = np.rint(np.clip(values, -32768, 32767)).astype(np.int16) if values.dtype != np.int16 else values
-    scan = Scan(np.ascontiguousarray(hu), affine, notes, (path,), unit)
-    thick_mm = max(scan.spacing_mm)
-    if thick_mm > THICK_MM:
-        scan = Scan(scan.hu, affine, (*notes, f"thick slices ({thick_mm:.1f} mm)"), (path,), unit)
-    return scan
+    notes += tuple(thickness_notes(max(voxel_sizes(affine).tolist())))
+    return Scan(np.ascontiguousarray(hu), affine, notes, (path,), unit)
 
 
 def _checked(path: Path, scan: Scan) -> Scan:

@@ -9,6 +9,7 @@ from kcseg.errors import InputError
 from kcseg.progress import Tell, silent
 from kcseg.scan.locate import Located, kidneys_of, locate_kidneys
 from kcseg.scan.measure import Measures, measure, parenchyma_of
+from kcseg.scan.options import SIDES
 from kcseg.scan.scan import Scan
 from kcseg.scan.segment import KidneyMasks, segment_kidneys
 from kcseg.serving.runner import Ensemble
@@ -22,6 +23,11 @@ LABELS = {
     "left medulla": 5,
     "left sinus": 6,
 }
+
+
+def labels_of(side: str) -> list[int]:
+    """Return the labels of a kidney: all within its capsule."""
+    return [number for name, number in LABELS.items() if name.startswith(side)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +60,7 @@ def segment_scan(
     ensemble: Ensemble | None = None,
     *,
     kidneys: np.ndarray | None = None,
-    sides: Sequence[str] = ("right", "left"),
+    sides: Sequence[str] = SIDES,
     any_contrast: bool = False,
     tell: Tell = silent,
 ) -> ScanResult:

@@ -86,7 +86,7 @@ def _on_scan(
         # other parts must not come near the kidney when the shares are resampled
         own = binary_dilation(without_appendages(kidney_share > threshold), iterations=2)
         kidney = frame.to_scan(np.where(own, kidney_share, 0), scan, window) > threshold
-        kidney = _filled(_largest(kidney))
+        kidney = binary_fill_holes(_largest(kidney))  # the sinus lies within the capsule
     else:
         kidney = one.mask[window]
     probability = frame.to_scan(cortex_share, scan, window)
@@ -114,8 +114,3 @@ def _largest(mask: np.ndarray) -> np.ndarray:
     if count < 2:
         return mask
     return parts == 1 + np.bincount(parts.ravel())[1:].argmax()
-
-
-def _filled(kidney: np.ndarray) -> np.ndarray:
-    """Fill what the kidney encloses: the sinus lies within the capsule."""
-    return binary_fill_holes(kidney)

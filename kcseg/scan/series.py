@@ -13,15 +13,14 @@ from pydicom import uid
 
 from kcseg.errors import InputError, reason_of
 from kcseg.files import is_folder
-from kcseg.image.dicom import decode_slice, is_dicom
+from kcseg.image.dicom import CT_KINDS, decode_slice, is_dicom
 from kcseg.image.formats import suffix
 from kcseg.image.limits import MAXIMUM_HU
 from kcseg.progress import Tell, counted, silent
 from kcseg.scan.scan import Scan
 
 LEAST_SLICES = 8  # fewer are no scan of a kidney (our choice)
-THICK_MM = 4.0  # from where on a scan's slices are called thick (our choice)
-_KINDS = (uid.CTImageStorage, uid.LegacyConvertedEnhancedCTImageStorage, uid.EnhancedCTImageStorage)
+_THICK_MM = 4.0  # from where on a scan's slices are called thick (our choice)
 _TAGS = (
     *("SOPClassUID", "Modality", "ImageType", "ImageOrientationPatient", "ImagePositionPatient"),
     *("StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "SeriesDescription"),
@@ -154,10 +153,13 @@ def read_series(series: Series, tell: Tell = silent) -> Scan:
     cosine = abs(normal @ affine[:3, 2]) / np.linalg.norm(normal) / np.linalg.norm(step)
     if (tilt := np.degrees(np.arccos(min(1.0, cosine)))) > _TILT_DEGREES:
         notes.append(f"gantry tilted by {tilt:.0f}°")
-    thick_mm = float(np.linalg.norm(step))
-    if thick_mm > THICK_MM:
-        notes.append(f"thick slices ({thick_mm:.1f} mm)")
+    notes += thickness_notes(float(np.linalg.norm(step)))
     return Scan(hu, affine, tuple(notes), tuple(one.path for one in slices))
+
+
+def thickness_notes(slice_mm: float) -> list[str]:
+    """Return what a person should know of slices that lie so far apart."""
+    return [f"thick slices ({slice_mm:.1f} mm)"] if slice_mm > _THICK_MM else []
 
 
 def _header(path: Path) -> tuple[tuple[str, str, str, str], SliceFile] | None:
@@ -165,7 +167,7 @@ def _header(path: Path) -> tuple[tuple[str, str, str, str], SliceFile] | None:
     try:
         found = pydicom.dcmread(path, force=True, stop_before_pixels=True, specific_tags=list(_TAGS))
         kind = uid.UID(str(found.get("SOPClassUID", "")))
-        if (kind and kind not in _KINDS) or found.get("Modality", "CT") != "CT":
+        if (kind and kind not in CT_KINDS) or found.get("Modality", "CT") != "CT":
             return None
         if "LOCALIZER" in str(found.get("ImageType", "")).upper():
             return None

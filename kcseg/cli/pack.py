@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from kcseg.cli.console import main, print_line, quiet_import
+from kcseg.cli.console import main, print_line, progress_bars, quiet_import
 from kcseg.cli.settings import PATH, trained_on_option
 from kcseg.files import read_text
 
@@ -45,15 +45,17 @@ def pack(
         from kcseg.study.pack import pack_run
         from kcseg.training.run import load_run
 
-    bundle = pack_run(
-        load_run(run),
-        out,
-        precision=precision,
-        data=data,
-        command=command,
-        duration=duration,
-        notes=seen,
-        force=force,
-        created=date.today(),
-    )
+    with progress_bars() as tell:
+        bundle = pack_run(
+            load_run(run),
+            out,
+            precision=precision,
+            data=data,
+            command=command,
+            duration=duration,
+            notes=seen,
+            force=force,
+            created=date.today(),
+            tell=tell,
+        )
     print_line(f"Weights in {bundle.folder}, look at its README.md")

@@ -27,6 +27,7 @@ _IMAGE_COLUMNS = {
     "contrast, HU": ("contrast_hu", 0),
     "probability": ("probability", 3),
     "disagreement": ("disagreement", 3),
+    "expected Dice": ("expected_dice", 2),
     "note": ("note", None),
 }
 _SCAN_COLUMNS = {
@@ -61,6 +62,7 @@ _SCAN_COLUMNS = {
 @click.option(
     "--any-contrast", is_flag=True, help="Give the cortex even where it and the medulla look alike."
 )
+@click.option("--fast", is_flag=True, help="Ask one member of packed weights instead of all seven.")
 @click.option("--force", is_flag=True, help="Write over earlier results.")
 @click.option(
     "--ray",
@@ -77,6 +79,7 @@ def predict(
     kidneys: Path | None,
     side: str | None,
     any_contrast: bool,
+    fast: bool,
     force: bool,
     cluster: str | None,
 ) -> None:
@@ -90,24 +93,25 @@ def predict(
 
     if scans := list_scans(*files):
         options = ScanOptions(series, kidneys, (side,) if side else SIDES, any_contrast)
-        _predict_scans(scans, out, model, options, force=force)
+        _predict_scans(scans, out, model, options, fast=fast, force=force)
         return
     images = list_images(*files)
     if ignored := scan_images(*files).passed_over:
         print_line(f"Passed over: {', '.join(ignored)}")
     served = model if model and "://" in model else None
-    if cluster and served:
-        raise InputError(f"with --ray every node loads the model itself: name a folder, not {served}")
+    if served and (cluster or fast):
+        option = "--ray" if cluster else "--fast"
+        raise InputError(f"{option} needs the model itself: name a folder, not {served}")
     with quiet_import():
         if cluster:
             from kcseg.prediction.on_ray import predict_files_on_ray
             from kcseg.serving.bundle import shipped_weights
 
-            run = partial(predict_files_on_ray, Path(model) if model else shipped_weights())
+            run = partial(predict_files_on_ray, Path(model) if model else shipped_weights(), fast=fast)
         else:
             from kcseg.prediction.predict import predict_files
 
-            run = partial(predict_files, _ensemble(model))
+            run = partial(predict_files, _ensemble(model, fast))
     with joined(cluster) if cluster else nullcontext(), progress_bars() as tell:
         rows = run(images, out, hu_offset=hu_offset, any_contrast=any_contrast, force=force, tell=tell)
     shown = [_cells(asdict(row), _IMAGE_COLUMNS) for row in rows]
@@ -117,24 +121,24 @@ def predict(
 
 
 def _predict_scans(
-    scans: Mapping[str, Path], out: Path, model: str | None, options: ScanOptions, *, force: bool
+    scans: Mapping[str, Path], out: Path, model: str | None, options: ScanOptions, *, fast: bool, force: bool
 ) -> None:
     with quiet_import():
         from kcseg.prediction.scans import predict_scans
 
-        ensemble = _ensemble(model)
+        ensemble = _ensemble(model, fast)
     with progress_bars() as tell:
         rows = predict_scans(ensemble, scans, out, options, force=force, tell=tell)
     print_table([_cells(row, _SCAN_COLUMNS) for row in rows])
     print_line(f"Look at {out / 'index.html'}")
 
 
-def _ensemble(model: str | None) -> "Ensemble":
+def _ensemble(model: str | None, fast: bool) -> "Ensemble":
     from kcseg.serving.runner import Ensemble
 
     if model and "://" in model:
         return Ensemble.connect(model)
-    return Ensemble.load(Path(model) if model else None)
+    return Ensemble.load(Path(model) if model else None, fast=fast)
 
 
 def _cells(row: Mapping[str, Any], columns: Mapping[str, tuple[str, int | None]]) -> dict[str, str]:

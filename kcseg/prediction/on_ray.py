@@ -23,13 +23,14 @@ def predict_files_on_ray(
     *,
     hu_offset: int | None = None,
     any_contrast: bool = False,
+    fast: bool = False,
     force: bool = False,
     tell: Tell = silent,
 ) -> list[Prediction]:
     """Do as `predict_files`, with a copy of the model on every node of the cluster that was `joined`.
 
     The same files with the same bytes, if the nodes are alike. What a lost node had not finished is done again
-    elsewhere; files are written whole, so that nothing is lost and nothing doubled.
+    elsewhere; files are written whole, so that nothing is lost and nothing doubled. `fast` is that of `Ensemble.load`.
 
     Raises:
         InputError: as `predict_files`; no model in `model`; a folder that not all nodes see.
@@ -48,7 +49,7 @@ def predict_files_on_ray(
     ]
     predicted = ray.data.from_arrow(tables).map_batches(
         _Worker,
-        fn_constructor_args=(model, out, hu_offset, any_contrast),
+        fn_constructor_args=(model, out, hu_offset, any_contrast, fast),
         batch_size=None,  # a table as it is: the part that goes through the networks together
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=min(share.workers, len(tables))),
@@ -85,10 +86,11 @@ class _Worker:
     out: Path
     hu_offset: int | None
     any_contrast: bool
+    fast: bool
 
     @cached_property
     def _ensemble(self) -> Ensemble:
-        return Ensemble.load(self.model)
+        return Ensemble.load(self.model, fast=self.fast)
 
     def __call__(self, table: Any) -> Any:
         import pyarrow

@@ -37,6 +37,11 @@ class Model(Protocol):
         """
 
 
+def outputs_with_kidney() -> dict[str, tuple[str, ...]]:
+    """Return the outputs by signature of an ensemble that finds kidneys, too."""
+    return {name: (*names, KIDNEY) if "probability" in names else names for name, names in OUTPUTS.items()}
+
+
 def wanted(model: Model, signature: str) -> tuple[str, ...]:
     """Return the outputs that are asked of a signature: those any ensemble has, and the kidney where there is one."""
     more = (KIDNEY,) if KIDNEY in model.outputs.get(signature, ()) else ()

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +12,7 @@ from kcseg.config import EXPORT
 from kcseg.errors import InputError, reason_of
 from kcseg.files import is_file
 from kcseg.serving.bundle import is_bundle, load_bundle
-from kcseg.serving.contract import KIDNEY, OUTPUTS, REQUIRED, Model, check_signatures
+from kcseg.serving.contract import OUTPUTS, REQUIRED, check_signatures, outputs_with_kidney
 from kcseg.serving.export import versions
 from kcseg.serving.graph import EnsembleGraph
 from kcseg.serving.stock import checked_copy, unloadable
@@ -19,6 +21,8 @@ from kcseg.training.run import MODEL_NAME
 
 class LocalModel:
     """A SavedModel that `kcseg export` wrote, in memory: its `signatures`, and their `definitions` in the file."""
+
+    card: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, folder: Path):
         """Load one version.
@@ -53,29 +57,38 @@ class LocalModel:
 class PackedModel:
     """The ensemble of packed weights, in networks built here."""
 
-    def __init__(self, folder: Path):
-        """Build it; an InputError where the weights are damaged."""
+    def __init__(self, folder: Path, *, fast: bool = False):
+        """Build it, or `fast` its first full member alone; an InputError where the weights are damaged."""
         bundle = load_bundle(folder)
-        networks = [bundle.load_network(number) for number in bundle.config.member_numbers]
-        self._graph = EnsembleGraph(networks, bundle.config, EXPORT)
-        kidney = (KIDNEY,) if "kidney" in bundle.config.network.structures else ()
-        self.outputs = {
-            name: names + kidney if "probability" in names else names for name, names in OUTPUTS.items()
-        }
+        ensemble = bundle.config.ensemble
+        alone = ensemble.folds + 1 if ensemble.full_members else 1
+        numbers = [alone] if fast else bundle.config.member_numbers
+        self._graph = EnsembleGraph(
+            [bundle.load_network(number) for number in numbers], bundle.config, EXPORT
+        )
+        # what it says of all members does not hold of one
+        self.card = {} if fast else bundle.card
+        self.outputs = outputs_with_kidney() if "kidney" in bundle.config.network.structures else OUTPUTS
 
     def __call__(self, signature: str, images: np.ndarray) -> Mapping[str, np.ndarray]:
         """Answer as `Model` does."""
         return _arrays(self._graph.signatures[signature](tf.constant(images)))
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: Path, *, fast: bool = False) -> PackedModel | LocalModel:
     """Load what `path` means: packed weights, a run folder, an exported model or one version of it.
 
+    Of packed weights, `fast` loads one member alone.
+
     Raises:
-        InputError: there is none of these, or it cannot be read.
+        InputError: there is none of these, or it cannot be read; `fast` of what is exported already.
     """
     folder = find_model(path)
-    return PackedModel(folder) if is_bundle(folder) else LocalModel(folder)
+    if is_bundle(folder):
+        return PackedModel(folder, fast=fast)
+    if fast:
+        raise InputError(f"{folder} is exported with all its members; one alone is taken from packed weights")
+    return LocalModel(folder)
 
 
 def find_versions(path: Path) -> Path:

@@ -42,26 +42,34 @@ class Segmentation:
 class Ensemble:
     """The members, their components and the median behind one call, wherever they run."""
 
-    def __init__(self, model: Model, *, request_pixels: int | None = None):
-        """Ask `model`, at most `request_pixels` at a time where given; a larger image goes alone."""
+    def __init__(
+        self, model: Model, *, request_pixels: int | None = None, card: Mapping[str, Any] | None = None
+    ):
+        """Ask `model`, at most `request_pixels` at a time where given; a larger image goes alone.
+
+        `card` is what packed weights say of themselves.
+        """
         self._model = model
+        self.card = card or {}
         self._request_pixels = request_pixels
 
     @classmethod
-    def load(cls, path: Path | None = None) -> "Ensemble":
+    def load(cls, path: Path | None = None, *, fast: bool = False) -> "Ensemble":
         """Load an ensemble from a folder; needs TensorFlow.
 
         Args:
             path: a run folder, a model folder (its newest version), one version, or packed weights; None means the
                 weights that come with kcseg.
+            fast: take one member of packed weights instead of all, which says nothing of disagreement.
 
         Raises:
-            InputError: no ensemble is there, or it cannot be read.
+            InputError: no ensemble is there, or it cannot be read; `fast` of an exported one.
         """
         from kcseg.serving.bundle import shipped_weights
         from kcseg.serving.local import load_model
 
-        return cls(load_model(path or shipped_weights()))
+        model = load_model(path or shipped_weights(), fast=fast)
+        return cls(model, card=model.card)
 
     @classmethod
     def connect(

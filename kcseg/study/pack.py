@@ -14,12 +14,15 @@ from kcseg.files import atomic_folder, is_file, is_folder, read_csv, read_facts,
 from kcseg.image.listing import list_images
 from kcseg.page.page import render
 from kcseg.phantom.simulate import is_simulated
+from kcseg.progress import Tell, silent
 from kcseg.results import remove_files
 from kcseg.serving.agreement import agreement, sample_images
 from kcseg.serving.bundle import CARD, Bundle, load_bundle, write_weights
 from kcseg.serving.export import refuse_unfinished
 from kcseg.serving.graph import EnsembleGraph
 from kcseg.serving.manifest import LICENCE, MODEL, Trained, members_facts
+from kcseg.serving.runner import Ensemble
+from kcseg.study.expectation import fit_expectation
 from kcseg.training.run import Run
 
 # Our choice: rounding a weight to eleven bits may move a pixel of the rim here and there, and no more
@@ -38,10 +41,13 @@ def pack_run(
     notes: str = "",
     force: bool = False,
     created: date | None = None,
+    judged_cases: int = 600,
+    tell: Tell = silent,
 ) -> Bundle:
     """Write the weights of a run to the folder `out`, with `card.json` and the model card `README.md`.
 
-    What was written is read back, and its masks are compared with the run's on training images.
+    What was written is read back, and its masks are compared with the run's on training images. To weights that find
+    kidneys, the Dice to expect of a mask is fitted, on simulated cases that training did not see.
 
     Args:
         run: a run whose members are all trained.
@@ -53,6 +59,8 @@ def pack_run(
         notes: Markdown, what was seen on real images.
         force: replace earlier weights.
         created: the day to state.
+        judged_cases: simulated cases for the expected Dice.
+        tell: told of each of them.
 
     Raises:
         InputError: members or training images are missing, `out` holds earlier weights and `force` is not given, or
@@ -78,6 +86,13 @@ def pack_run(
     with atomic_folder(out) as temporary:
         packed = Bundle(temporary, run.config, {**facts, **write_weights(temporary, run, precision)})
         packed.card["agreement_with_run"] = _agreement(run, packed, images)
+        if "kidney" in run.config.network.structures:
+            write_json(temporary / CARD, packed.card)
+            ensemble = Ensemble.load(temporary)
+            expectation = fit_expectation(
+                ensemble, cases=judged_cases, seed=run.config.simulation.seed, tell=tell
+            )
+            packed.card["expected_dice"] = expectation and expectation.facts()
         write_json(temporary / CARD, packed.card)
         sizes = {name: (temporary / name).stat().st_size for name in packed.card["files"]}
         card = render("card.md", **packed.card, config=run.config, sample=EXPORT.sample_images, sizes=sizes)

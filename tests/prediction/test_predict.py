@@ -5,8 +5,10 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from kcseg.errors import InputError
+from kcseg.prediction.expectation import Expectation
 from kcseg.prediction.predict import on_grid, predict_files
-from kcseg.serving.contract import OUTPUTS
+from kcseg.serving.contract import KIDNEY, OUTPUTS, outputs_with_kidney
 from kcseg.serving.runner import Ensemble, Segmentation
 
 RADIUS_MM, SOFT_MM = 30.0, 4.0
@@ -68,8 +70,6 @@ def test_an_empty_mask_stays_empty():
 
 
 def test_other_files_in_the_way_are_named_and_left_alone(tmp_path):
-    from kcseg.errors import InputError
-
     image = write_slice(tmp_path / "slice.nii", (1.0, 1.0))
     drawn = tmp_path / "masks" / "slice.png"
     drawn.parent.mkdir()
@@ -98,3 +98,64 @@ def test_thin_cortex_keeps_its_area_on_coarser_pixels():
     for shape in ((100, 200), (200, 100), (140, 140)):
         scale = (200 / shape[0]) * (200 / shape[1])
         assert on_grid(found, shape).mask.sum() * scale == pytest.approx(ring.sum(), rel=0.08)
+
+
+class Kidneys:
+    """Stands in for a model: a kidney with a rim of cortex in the middle, of which the members are less sure where
+    the image is noisy."""
+
+    outputs = outputs_with_kidney()
+
+    def __call__(self, signature, images):
+        rows, columns = np.indices(images.shape[1:])
+        distance = np.hypot(rows - 59.5, columns - 59.5)
+        kidney = np.repeat((distance < RADIUS_MM)[np.newaxis], len(images), axis=0).astype(np.float32)
+        cortex = kidney * (distance > RADIUS_MM - 7)
+        spread = images[:, :20, :20].std(axis=(1, 2), keepdims=True) / 100
+        return {"probability": cortex, "disagreement": cortex * spread, KIDNEY: kidney}
+
+
+def write_kidney(path, noise_hu, medulla_hu=80.0):
+    """A crop with the kidney that `Kidneys` sees."""
+    rows, columns = np.indices((120, 120))
+    distance = np.hypot(rows - 59.5, columns - 59.5)
+    hu = np.select([distance < RADIUS_MM - 7, distance < RADIUS_MM], [medulla_hu, 180.0], -100.0)
+    np.save(path, (hu + np.random.default_rng(0).normal(0, noise_hu, hu.shape)).astype(np.float32))
+    return path
+
+
+def expecting_by_disagreement():
+    """What a card states: where the members agree a Dice of about 0.9, else less."""
+    coefficients = [[constant, -1.5, *[0.0] * 8] for constant in (-4.0, -3.5, -3.0)]
+    expectation = Expectation(coefficients, lowest=[-20.0] * 9, highest=[20.0] * 9)
+    return {"expected_dice": expectation.facts()}
+
+
+def test_masks_of_which_little_is_expected_come_first(tmp_path):
+    images = {
+        "calm": write_kidney(tmp_path / "calm.npy", 5),
+        "noisy": write_kidney(tmp_path / "noisy.npy", 60),
+        "alike": write_kidney(tmp_path / "alike.npy", 5, medulla_hu=180.0),
+    }
+    ensemble = Ensemble(Kidneys(), card=expecting_by_disagreement())
+    calm, noisy, alike = predict_files(ensemble, images, tmp_path / "out")
+    assert calm.expected_dice_low < calm.expected_dice < calm.expected_dice_high
+    assert noisy.expected_dice < 0.8 < calm.expected_dice
+    assert alike.cortex_mm2 is None and alike.expected_dice is None and "look alike" in alike.note
+    page = (tmp_path / "out" / "index.html").read_text()
+    order = [page.index(f'alt="{name}"') for name in ("noisy", "alike", "calm")]
+    assert order == sorted(order)
+    assert noisy.note == "expected Dice below 0.8" and not calm.note
+
+
+def test_without_a_card_no_dice_is_expected(tmp_path):
+    image = write_kidney(tmp_path / "one.npy", 5)
+    (row,) = predict_files(Ensemble(Kidneys()), {"one": image}, tmp_path / "out")
+    assert row.expected_dice is None and row.cortex_mm2 > 0 and not row.note
+
+
+def test_a_card_of_other_features_is_refused(tmp_path):
+    image = write_kidney(tmp_path / "one.npy", 5)
+    with pytest.raises(InputError, match="another kcseg"):
+        card = {"expected_dice": {"features": ["weather"]}}
+        predict_files(Ensemble(Kidneys(), card=card), {"one": image}, tmp_path / "out")

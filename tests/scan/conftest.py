@@ -9,7 +9,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from kcseg.scan.scan import Scan
-from kcseg.serving.contract import KIDNEY, OUTPUTS
+from kcseg.serving.contract import KIDNEY, outputs_with_kidney
 from kcseg.serving.runner import Ensemble
 
 HALF_AXES_MM, CORTEX_MM = np.array([27.0, 25.0, 50.0]), 7.0  # in RAS+
@@ -21,10 +21,7 @@ CORTEX_HU, MEDULLA_HU, BODY_HU = 140, 200, 0
 class Seeing:
     """Stands in for a model: knows cortex and medulla by their HU, as perfect members would."""
 
-    def __init__(self):
-        self.outputs = {
-            name: (*names, KIDNEY) if "probability" in names else names for name, names in OUTPUTS.items()
-        }
+    outputs = outputs_with_kidney()
 
     def __call__(self, signature, images):
         kidney = np.clip((images - 70) / 40 + 0.5, 0, 1)

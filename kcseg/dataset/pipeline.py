@@ -13,9 +13,9 @@ from kcseg.dataset.coco import UNKNOWN, CocoPersons
 from kcseg.errors import InputError
 from kcseg.image.window import AIR_HU, stack, window
 
-_AROUND_RATE = (
-    0.4  # of the squares are cut around the last structure; the others hold it by chance (our choice)
-)
+# Of the squares (our choice): around the last structure, and around tissue as bright; the others lie anywhere.
+_AROUND_RATE, _BRIGHT_RATE = 0.5, 0.25
+_BRIGHT_HU = (80.0, 350.0)
 
 
 class Steps(ABC):
@@ -176,19 +176,21 @@ def _squares(
     images, labels = [], []
     for index in chosen:
         image, masks = batch.images[index], [masks[index] for masks in structures]
-        middle = _place(masks[-1], side, random)
+        middle = _place(image, masks[-1], side, random)
         images.append(_cut(image, middle, round(room * side), AIR_HU))
         labels.append(np.stack([_cut(mask, middle, round(room * side), False) for mask in masks], axis=-1))
     return window(np.stack(images), config.image.window_hu), np.stack(labels).astype(np.uint8)
 
 
-def _place(mask: np.ndarray, side: int, random: np.random.Generator) -> np.ndarray:
-    """Draw the middle of a square within the image; many hold a pixel of the mask, where there is one."""
+def _place(image: np.ndarray, mask: np.ndarray, side: int, random: np.random.Generator) -> np.ndarray:
+    """Draw the middle of a square within the image; many hold a pixel of the mask, or of tissue as bright."""
     size = np.array(mask.shape)
-    inside, offset = np.flatnonzero(mask), random.uniform(-side / 2, side / 2, 2)
+    kind, offset = random.random(), random.uniform(-side / 2, side / 2, 2)
     middle = random.uniform((0, 0), size)
-    if random.random() < _AROUND_RATE and len(inside):
-        middle = np.array(divmod(int(random.choice(inside)), mask.shape[1])) + offset
+    if kind < _AROUND_RATE + _BRIGHT_RATE:
+        around = mask if kind < _AROUND_RATE else (image > _BRIGHT_HU[0]) & (image < _BRIGHT_HU[1])
+        if len(inside := np.flatnonzero(around)):
+            middle = np.array(divmod(int(random.choice(inside)), mask.shape[1])) + offset
     least = np.minimum(side / 2, size / 2)
     return np.clip(middle, least, size - least).astype(int)
 

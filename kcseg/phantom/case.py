@@ -8,7 +8,7 @@ from skimage.measure import label
 
 from kcseg.phantom.anatomy import Kidney
 from kcseg.phantom.body import Body, PlacedKidney, build_body
-from kcseg.phantom.contrast import Contrast, contrast_at, draw_any_phase, draw_phase
+from kcseg.phantom.contrast import Contrast, contrast_at, draw_any_phase, draw_phase, vary_organs
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.growth import grow_kidney
 from kcseg.phantom.lesions import draw_lesions
@@ -120,7 +120,7 @@ def draw_patient(
         for side in ("right", "left")
         if random.random() > absent_rate
     )
-    return build_body(trunk, kidneys, contrast, random), phase, scanner
+    return build_body(trunk, kidneys, vary_organs(contrast, random), random), phase, scanner
 
 
 def _place(side: str, contrast: Contrast, urine_hu: float, random: np.random.Generator) -> PlacedKidney:

@@ -1,6 +1,6 @@
 """How bright each tissue is, in HU, at a moment after the contrast medium."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,18 @@ def draw_any_phase(random: np.random.Generator) -> tuple[float, float | None]:
     """
     kind = random.choice(3, p=[0.65, 0.3, 0.05])
     return (draw_phase(random), None) if kind == 0 else (random.uniform(0.8, 1.6), 0.0 if kind == 2 else None)
+
+
+def vary_organs(contrast: Contrast, random: np.random.Generator) -> Contrast:
+    """Return the contrast with spleen, liver and bowel wall brighter or darker beside the kidneys than on average.
+
+    A spleen may be as bright as the cortex: where it always was darker, networks took brightness for a kidney.
+    """
+    hu = {}
+    for name, least, most in (("spleen", 0.8, 1.9), ("liver", 0.8, 1.6), ("bowel_wall", 0.8, 1.6)):
+        native = Contrast.__dataclass_fields__[name].metadata["native_hu"]
+        hu[name] = native + (getattr(contrast, name) - native) * random.uniform(least, most)
+    return replace(contrast, **hu)
 
 
 def contrast_at(phase: float, random: np.random.Generator, dose: float | None = None) -> Contrast:

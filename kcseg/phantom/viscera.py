@@ -9,7 +9,7 @@ from kcseg.phantom.contrast import Contrast
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.shapes import Planes, rounded_minimum
 from kcseg.phantom.solids import Part, Shape, Texture, ellipsoid, tube
-from kcseg.phantom.trunk import Trunk
+from kcseg.phantom.trunk import FAT_HU, Trunk
 
 
 def upper_organs(trunk: Trunk, contrast: Contrast, random: np.random.Generator) -> Iterator[Part]:
@@ -40,11 +40,10 @@ def upper_organs(trunk: Trunk, contrast: Contrast, random: np.random.Generator) 
         swell_mm=4,
     )
     mottled = random.choice([3.0, 14.0], p=[0.8, 0.2])
-    yield Part(
-        spleen & cavity.less(1) & trunk.below_diaphragm(1).less(4),
-        Texture(contrast.spleen, Waves.draw(random, 10), mottled),
-        2.0,
-    )
+    inside = spleen & cavity.less(1) & trunk.below_diaphragm(1).less(4)
+    yield Part(inside, Texture(contrast.spleen, Waves.draw(random, 10), mottled), 2.0)
+    if random.random() < 0.7:
+        yield from _hilum(inside, contrast, random)
     yield from _liver(trunk, contrast, random)
 
 
@@ -126,6 +125,29 @@ def great_vessels(trunk: Trunk, contrast: Contrast, random: np.random.Generator)
             groin = (250, leg * random.uniform(75, 90), 62)
             branch = tube([way[-1], bend, groin, (360, leg * 92, 55)], (radius * 0.7, radius * 0.55, 5, 4.5))
             yield Part(branch, Texture(hu), 1.5)
+
+
+def _hilum(spleen: Shape, contrast: Contrast, random: np.random.Generator) -> Iterator[Part]:
+    """Yield the fat that hollows a spleen out from its middle side, so that it bends around it, and vessels in it."""
+    low, high = spleen.box_mm
+    middle, half = (low + high) / 2, (high - low) / 2
+    centre = middle + half * [
+        random.uniform(-0.4, 0.5),
+        random.uniform(-1.0, -0.5),
+        random.uniform(-0.3, 0.6),
+    ]
+    fat = ellipsoid(
+        centre,
+        half * random.uniform(0.4, 0.8, 3),
+        _any_axes(random),
+        waves=Waves.draw(random, 35),
+        swell_mm=4,
+    )
+    yield Part(fat & spleen, Texture(FAT_HU, Waves.draw(random, 20), 6.0), 2.0)
+    for _ in range(random.integers(2, 7)):
+        path = centre + np.cumsum(random.normal(0, 12, (3, 3)), axis=0)
+        hu = contrast.vein if random.random() < 0.6 else contrast.artery
+        yield Part(tube(path, random.uniform(1.0, 4.0, 3).tolist()) & fat, Texture(hu), 1.5)
 
 
 def _liver(trunk: Trunk, contrast: Contrast, random: np.random.Generator) -> Iterator[Part]:

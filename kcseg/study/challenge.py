@@ -101,7 +101,7 @@ def remove_run(folder: Path, *, keep_challenge: bool) -> None:
     """
     if (folder / "config.json").exists():
         run = load_run(folder)
-        members = [run.member_folder(number) for number in run.config.member_numbers]
+        members = [run.shared_folder, *(run.member_folder(number) for number in run.config.member_numbers)]
         with ExitStack() as held:
             for member in filter(Path.exists, members):
                 held.enter_context(locked(member))

@@ -1,6 +1,7 @@
 """Training the members of a run, each on its own: five on folds, two on all images."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -12,9 +13,9 @@ from kcseg.dataset.pipeline import training_steps, validation_dataset
 from kcseg.errors import InputError
 from kcseg.files import atomic_path, locked, remove_leftovers, sha256, write_json
 from kcseg.progress import Tell, silent
-from kcseg.training.checkpoint import TrainingState
+from kcseg.training.checkpoint import TrainingState, load_pretrained, save_pretrained
 from kcseg.training.fit import best_so_far, fit_network
-from kcseg.training.run import Member, Run, plan_members
+from kcseg.training.run import PRETRAINED_NAME, Member, Run, plan_members
 
 
 def train_members(
@@ -27,12 +28,15 @@ def train_members(
     """
     refuse_unknown(run, numbers)
     plan = {member.number: member for member in plan_members(batch.ids, run.config)}
+    start: Mapping[str, np.ndarray] | None = run.pretrained()
+    if run.config.training.shared_epochs and not all(map(run.is_trained, numbers)):
+        start = _shared_start(run, batch, start, tell)
     for done, number in enumerate(numbers):
         tell("members", done, len(numbers))
         folder = run.member_folder(number)
         with locked(folder, wait=wait):
             if not run.is_trained(number):
-                _train_member(run, plan[number], batch, tell)
+                _train_member(run, plan[number], batch, start, tell)
             (folder / "state.npz").unlink(missing_ok=True)
             tell_trained(run, number, tell)
     tell("members", len(numbers), len(numbers))
@@ -83,12 +87,34 @@ def refuse_unknown(run: Run, numbers: Sequence[int]) -> None:
             raise InputError(f"there is no member {number}; this run has members 1 to {len(known)}")
 
 
-def _train_member(run: Run, member: Member, batch: Batch, tell: Tell) -> None:
+def _shared_start(
+    run: Run, batch: Batch, start: Mapping[str, np.ndarray] | None, tell: Tell
+) -> Mapping[str, np.ndarray]:
+    """Return the weights that all members start from; who comes first trains them, on all images."""
+    folder, weights = run.shared_folder, run.shared_folder / PRETRAINED_NAME
+    with locked(folder, wait=True):
+        if not weights.exists():
+            epochs = run.config.training.shared_epochs
+            training = replace(run.config.training, maximum_epochs=epochs, patience_epochs=epochs)
+            config, everything = (
+                replace(run.config, training=training),
+                Member(0, run.config.seed, held_out=()),
+            )
+            network, _ = fit_member(
+                folder, everything, batch, config, start=start, tell=tell, stage="shared start"
+            )
+            save_pretrained(weights, network)
+            keras.backend.clear_session(free_memory=True)
+        (folder / "state.npz").unlink(missing_ok=True)
+    return load_pretrained(weights, run.config.network)
+
+
+def _train_member(
+    run: Run, member: Member, batch: Batch, start: Mapping[str, np.ndarray] | None, tell: Tell
+) -> None:
     folder, weights = run.member_folder(member.number), run.weights_path(member.number)
     stage = member_stage(member.number)
-    network, state = fit_member(
-        folder, member, batch, run.config, start=run.pretrained(), tell=tell, stage=stage
-    )
+    network, state = fit_member(folder, member, batch, run.config, start=start, tell=tell, stage=stage)
     with atomic_path(weights) as path:
         network.save_weights(path)
     facts = {

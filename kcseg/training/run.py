@@ -19,10 +19,15 @@ from kcseg.training.checkpoint import load_pretrained, load_weights, refuse_too_
 
 MODEL_NAME = "kcseg"
 PRETRAINED_NAME = "pretrained.npz"
-# what training writes for its members
-MEMBER_FILES = (
-    *("member-*/member.weights.h5", "member-*/member.json", "member-*/history.csv", "member-*/state.npz"),
-    *("member-*/tensorboard/*/events.out.tfevents.*", "member-*/.lock"),
+SHARED_NAME = "shared"
+# what training writes for its members, and for the network they all start from
+MEMBER_FILES = tuple(
+    f"{folder}/{name}"
+    for folder in ("member-*", SHARED_NAME)
+    for name in (
+        *("member.weights.h5", "member.json", PRETRAINED_NAME, "history.csv", "state.npz"),
+        *("tensorboard/*/events.out.tfevents.*", ".lock"),
+    )
 )
 
 
@@ -49,6 +54,11 @@ class Run:
     def member_folder(self, number: int) -> Path:
         """Folder of the member with this number, from 1."""
         return self.folder / f"member-{number}"
+
+    @property
+    def shared_folder(self) -> Path:
+        """Folder of the network that all members start from, where the settings ask for one."""
+        return self.folder / SHARED_NAME
 
     def weights_path(self, number: int) -> Path:
         """Weights of a finished member; the file appears when the member is finished."""

@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from kcseg.errors import InputError
 from kcseg.files import locked, read_json, sha256
+from kcseg.training.fit import read_history
 from kcseg.training.members import train_members
 from kcseg.training.run import open_run
 
@@ -35,6 +38,26 @@ def test_a_member_in_training_elsewhere_is_refused(tmp_path, rings, tiny):
     run = open_run(tmp_path, rings, tiny)
     with locked(run.member_folder(1)), pytest.raises(InputError, match="in use by process"):
         train_members(run, rings, [1])
+
+
+def test_members_go_on_from_a_shared_network_whoever_trains_it(tmp_path, rings, tiny):
+    training = replace(tiny.training, maximum_epochs=1, shared_epochs=2)
+    config = replace(tiny, training=training)
+    together = open_run(tmp_path / "together", rings, config)
+    train_members(together, rings, [1, 3])
+    history = read_history(together.shared_folder)
+    assert [row["epoch"] for row in history] == [1, 2]
+    apart = open_run(tmp_path / "apart", rings, config)
+    for number in (3, 1):
+        train_members(apart, rings, [number])
+    alone = open_run(tmp_path / "alone", rings, replace(config, training=replace(training, shared_epochs=0)))
+    train_members(alone, rings, [1])
+    for number in (1, 3):
+        assert sha256(together.weights_path(number)) == sha256(apart.weights_path(number))
+    assert not alone.shared_folder.exists()
+    first = [read_history(run.member_folder(1))[0]["loss"] for run in (together, alone)]
+    assert first[0] < first[1]
+    assert not list(apart.folder.rglob("state.npz"))
 
 
 def test_there_is_no_member_nine(tmp_path, rings, tiny):

@@ -116,21 +116,21 @@ def save_pretrained(path: Path, network: keras.Model) -> None:
     write(path, lambda file: np.savez(file, **arrays))
 
 
-def load_pretrained(path: Path, config: NetworkConfig) -> dict[str, np.ndarray]:
-    """Read pre-trained weights for a network, all but those of its head, which begins anew.
+def load_pretrained(path: Path, config: NetworkConfig, *, head: bool = False) -> dict[str, np.ndarray]:
+    """Read pre-trained weights for a network; without `head`, those of its head begin anew, as for another task.
 
     Raises:
         InputError: no such file, a damaged one, or weights of another network: the first layer that differs is named.
     """
     try:
         content = read_bytes(path)
-        found = _without_head(arrays_in(content))
+        found = _chosen(arrays_in(content), head)
     except Exception as error:
         raise InputError(
             f"{path} holds no pre-trained weights ({reason_of(error)}); choose a file that kcseg pretrain wrote"
         ) from error
     refuse_too_small(path, len(content), config)
-    wanted = _without_head(weights_by_path(build_unet(config, seed=0)))
+    wanted = _chosen(weights_by_path(build_unet(config, seed=0)), head)
     for name in [*wanted, *found]:
         layer = shortened(name.rpartition("/")[0])
         here, there = (weights[name].shape if name in weights else "missing" for weights in (wanted, found))
@@ -182,5 +182,5 @@ def _check_arrays(file: h5py.File, least: int) -> None:
         raise ValueError(f"{len(arrays)} arrays instead of {least}")
 
 
-def _without_head(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: array for name, array in weights.items() if not name.startswith("soft_mask/")}
+def _chosen(weights: dict[str, np.ndarray], head: bool) -> dict[str, np.ndarray]:
+    return {name: array for name, array in weights.items() if head or not name.startswith("soft_mask/")}

@@ -106,7 +106,7 @@ def _shared_start(
             save_pretrained(weights, network)
             keras.backend.clear_session(free_memory=True)
         (folder / "state.npz").unlink(missing_ok=True)
-    return load_pretrained(weights, run.config.network)
+    return load_pretrained(weights, run.config.network, head=True)
 
 
 def _train_member(

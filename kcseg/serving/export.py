@@ -112,7 +112,7 @@ def _write_version(
     graph, agrees = _graph(trained, settings, data)
     target = out / str(max(versions(out), default=0) + 1)
     with atomic_folder(target) as temporary:
-        tf.saved_model.save(graph, str(temporary), signatures=graph.signatures)
+        tf.saved_model.save(graph.weights(), str(temporary), signatures=graph.traced)
         write_warmup(temporary, MODEL_NAME)
         facts = manifest(trained, graph, settings, agreement=agrees, created=created)
         write_json(temporary / "assets.extra" / "manifest.json", facts)

@@ -1,5 +1,8 @@
 """Everything between a CT image and its cortex mask as one graph of stock TensorFlow operations."""
 
+from collections.abc import Callable
+from functools import cached_property
+
 import keras
 import tensorflow as tf
 
@@ -13,6 +16,11 @@ from kcseg.serving.png import decode_grey_png
 IMAGE = tf.TensorSpec((None, None, None), tf.float32, name="image")
 INT16_IMAGE = tf.TensorSpec((None, None, None), tf.int16, name="image")
 IMAGE_BYTES = tf.TensorSpec((None,), tf.string, name="image_bytes")
+
+
+def _graph(spec: tf.TensorSpec) -> Callable:
+    """Make a graph of a function of one tensor; none here branches on values, which autograph would look for."""
+    return tf.function(input_signature=[spec], autograph=False)
 
 
 class EnsembleGraph(tf.Module):
@@ -44,18 +52,28 @@ class EnsembleGraph(tf.Module):
             "raw": self.raw,
         }
 
+    @cached_property
+    def traced(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """The signatures as graphs; saving the functions themselves would trace each a second time."""
+        return {name: function.get_concrete_function() for name, function in self.signatures.items()}
+
+    def weights(self) -> tf.Module:
+        """Return what holds the members' weights, and no function or layer: each would be traced and saved once more."""
+        holder = tf.Module()
+        holder.weights = [variable.value for network in self._networks for variable in network.variables]
+        return holder
+
     def signature_dtypes(self) -> dict[str, dict[str, dict[str, str]]]:
         """Return the dtypes of inputs and outputs by signature."""
-        traced = {name: function.get_concrete_function() for name, function in self.signatures.items()}
         return {
             name: {
                 "inputs": {spec.name: spec.dtype.name for spec in function.structured_input_signature[0]},
                 "outputs": {key: spec.dtype.name for key, spec in function.structured_outputs.items()},
             }
-            for name, function in traced.items()
+            for name, function in self.traced.items()
         }
 
-    @tf.function(input_signature=[IMAGE])
+    @_graph(IMAGE)
     def segment(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Segment images in HU, float32 (batch, height, width), any size.
 
@@ -67,7 +85,7 @@ class EnsembleGraph(tf.Module):
         mask = tf.cast(found["probability"] > self._config.ensemble.mask_threshold, tf.uint8)
         return {"mask": mask, **found}
 
-    @tf.function(input_signature=[IMAGE])
+    @_graph(IMAGE)
     def raw(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return `probability`, `disagreement` and `kidney_probability` as `segment` does, but without components.
 
@@ -75,23 +93,23 @@ class EnsembleGraph(tf.Module):
         """
         return self._medians(self._raw_masks(image))
 
-    @tf.function(input_signature=[INT16_IMAGE])
+    @_graph(INT16_IMAGE)
     def segment_int16(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Segment images in HU as CT stores them, int16 (batch, height, width): half the bytes to send."""
         return self.segment(tf.cast(tf.ensure_shape(image, INT16_IMAGE.shape), tf.float32))
 
-    @tf.function(input_signature=[IMAGE_BYTES])
+    @_graph(IMAGE_BYTES)
     def segment_png(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Segment 16-bit grey PNGs of one size, string (batch,); HU are the stored values and `hu_offset`."""
         stored = decode_grey_png(image_bytes, self._settings.maximum_pixels)
         return self.segment(tf.cast(stored, tf.float32) + self._settings.hu_offset)
 
-    @tf.function(input_signature=[IMAGE])
+    @_graph(IMAGE)
     def members(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return every member's `soft_masks` after components, float32 (batch, members, height, width)."""
         return {"soft_masks": tf.stack(self._soft_masks(image)[0], axis=1)}
 
-    @tf.function(input_signature=[IMAGE])
+    @_graph(IMAGE)
     def raw_members(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return every member's `soft_masks` before components, float32 (batch, members, height, width)."""
         return {"soft_masks": tf.stack(self._raw_masks(image)[0], axis=1)}
@@ -105,20 +123,18 @@ class EnsembleGraph(tf.Module):
         }
         return {**found, KIDNEY: exchange_median(kidney[0])} if kidney else found
 
-    @tf.function(input_signature=[IMAGE])
+    @_graph(IMAGE)
     def _soft_masks(self, image: tf.Tensor) -> list[list[tf.Tensor]]:
-        ensemble = self._config.ensemble
-        return [
-            [
-                keep_largest_component(
-                    mask, threshold=ensemble.component_threshold, neighbours=ensemble.neighbours
-                )
-                for mask in masks
-            ]
-            for masks in self._raw_masks(image)
-        ]
+        return [[self._largest_component(mask) for mask in masks] for masks in self._raw_masks(image)]
 
-    @tf.function(input_signature=[IMAGE])
+    @_graph(IMAGE)
+    def _largest_component(self, mask: tf.Tensor) -> tf.Tensor:
+        ensemble = self._config.ensemble
+        return keep_largest_component(
+            mask, threshold=ensemble.component_threshold, neighbours=ensemble.neighbours
+        )
+
+    @_graph(IMAGE)
     def _raw_masks(self, image: tf.Tensor) -> list[list[tf.Tensor]]:
         """Return the members' soft masks of each structure, (batch, height, width) each."""
         # without this, an image of another rank reaches a kernel that aborts the whole process

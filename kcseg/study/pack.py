@@ -82,6 +82,7 @@ def pack_run(
         "scores": _scores(run),
         "members": members_facts(run),
         "notes": notes.strip(),
+        "expected_dice": None,
     }
     with atomic_folder(out) as temporary:
         packed = Bundle(temporary, run.config, {**facts, **write_weights(temporary, run, precision)})

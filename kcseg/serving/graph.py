@@ -58,7 +58,7 @@ class EnsembleGraph(tf.Module):
         return {name: function.get_concrete_function() for name, function in self.signatures.items()}
 
     def weights(self) -> tf.Module:
-        """Return what holds the members' weights, and no function or layer: each would be traced and saved once more."""
+        """Return what holds the members' weights, and no function or layer: each would be traced and saved again."""
         holder = tf.Module()
         holder.weights = [variable.value for network in self._networks for variable in network.variables]
         return holder

@@ -5,7 +5,7 @@ An example, on a simulated image:
     import kcseg
     kcseg.simulate_challenge("challenge", kcseg.SimulationConfig(train=(1,), test=1))
     image = kcseg.read_image("challenge/test/images/0001.npy")
-    found = kcseg.Ensemble.load().segment(image.hu[None])
+    found = kcseg.Ensemble.load().segment(image.hu)
     print(found.mask.sum(), "mm² of cortex")
 
 Segment: `Ensemble` (`load` from a folder, `connect` to a server), `Segmentation`, `predict_files`, `list_images`; the

@@ -3,8 +3,10 @@
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -21,6 +23,7 @@ if hasattr(sys.stdout, "reconfigure"):  # a terminal that knows ASCII alone show
     sys.stdout.reconfigure(errors="replace")
 console = Console(highlight=False)
 _MOST_BARS = 12
+_LINES = 20  # of a stage, at most, where no bar can be drawn
 
 
 class ClearErrorsCommand(click.Command):
@@ -31,9 +34,15 @@ class ClearErrorsCommand(click.Command):
         return super().make_context(*arguments, show_default=True, **settings)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Make a user's mistake, or a file's fault, one sentence and exit code 2; all else keeps its traceback."""
+        """Make a user's mistake, or a file's fault, one sentence and exit code 2; all else keeps its traceback.
+
+        Ctrl-C ends with 130, as of any program that a signal ends.
+        """
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print_line("Interrupted. Run the same command again to go on where it can.")
+            ctx.exit(130)
         except InputError as error:
             # what the rooms below call 'force' is an option here
             raise click.UsageError(str(error).replace("'force'", "--force")) from error
@@ -75,7 +84,13 @@ def print_table(*parts: Sequence[Mapping[str, object]], strong: str = "") -> Non
 
 @contextmanager
 def progress_bars() -> Iterator[Tell]:
-    """Yield a `Tell` that draws a bar for each stage, with count, elapsed time, time left and note."""
+    """Yield a `Tell` that draws a bar for each stage, with count, elapsed time, time left and note.
+
+    Where the output is no terminal, it prints a line as a stage begins, and after each twentieth of it.
+    """
+    if not console.is_terminal:
+        yield _progress_lines()
+        return
     clock = (TimeElapsedColumn(), "left", TimeRemainingColumn())
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), *clock, "{task.fields[note]}")
     tasks: dict[str, Any] = {}
@@ -90,6 +105,19 @@ def progress_bars() -> Iterator[Tell]:
             bars.update(tasks[stage], completed=done, total=total, note=note)
 
         yield show
+
+
+def _progress_lines() -> Tell:
+    begun, printed = time.monotonic(), dict[str, int]()
+
+    def show(stage: str, done: int, total: int, note: str = "") -> None:
+        share = done * _LINES // max(total, 1)
+        if share > printed.get(stage, -1):
+            printed[stage] = share
+            seconds = timedelta(seconds=round(time.monotonic() - begun))
+            print_line("  ".join(filter(None, (f"{seconds}  {stage}  {done}/{total}", note))))
+
+    return show
 
 
 @contextmanager

@@ -86,7 +86,7 @@ def find_batches(folder: Path, purpose: str = "") -> dict[str, Path]:
     return {name: path for name, path in found.items() if name.startswith(purpose)}
 
 
-def read_batch(folder: Path, *, masks: bool = True) -> Batch:
+def read_batch(folder: Path | str, *, masks: bool = True) -> Batch:
     """Read a batch folder at 1 mm: `images/`, and where they exist and `masks` is true, `masks/` and `kidneys/`.
 
     Raises:
@@ -113,7 +113,7 @@ def read_batch(folder: Path, *, masks: bool = True) -> Batch:
     )
 
 
-def read_truth(folder: Path, ids: tuple[str, ...]) -> tuple[np.ndarray, ...] | None:
+def read_truth(folder: Path | str, ids: tuple[str, ...]) -> tuple[np.ndarray, ...] | None:
     """Return the exact masks of a simulated batch at 1 mm, bool (height, width) each; None without `truth/`.
 
     For scoring only: `Batch` does not carry it, so training cannot see it.
@@ -131,7 +131,7 @@ def read_truth(folder: Path, ids: tuple[str, ...]) -> tuple[np.ndarray, ...] | N
     return _masks_at_1_mm({name: read_image(paths[name]) for name in ids}, truth)
 
 
-def training_batch(folder: Path) -> Batch:
+def training_batch(folder: Path | str) -> Batch:
     """Pool the training batches of a challenge folder; ids become e.g. train-1/0001.
 
     It has kidneys where all of them have.
@@ -139,7 +139,7 @@ def training_batch(folder: Path) -> Batch:
     Raises:
         InputError: no training batch, or one without masks.
     """
-    folders = find_batches(folder, "train")
+    folders = find_batches(Path(folder), "train")
     if not folders:
         raise InputError(f"no training batch in {folder}; expected train-1/images and train-1/masks")
     ids: list[str] = []

@@ -24,7 +24,7 @@ MASK_SUFFIXES = (".npy", ".png", ".nii", ".nii.gz")
 IMAGE_SUFFIXES = (*MASK_SUFFIXES, *_DICOM_SUFFIXES)
 
 
-def read_image(path: Path, *, hu_offset: int | None = None) -> Image:
+def read_image(path: Path | str, *, hu_offset: int | None = None) -> Image:
     """Read one coronal CT slice: npy, 16-bit grey PNG, NIfTI or DICOM, told apart by suffix.
 
     Args:
@@ -60,7 +60,7 @@ def read_image(path: Path, *, hu_offset: int | None = None) -> Image:
         return Image(_as_hu(path, pixels), grid, notes)
 
 
-def read_mask(path: Path) -> Mask:
+def read_mask(path: Path | str) -> Mask:
     """Read one mask: npy, 1- or 8-bit grey PNG, or NIfTI, with values 0 and 1, or 0 and 255.
 
     Raises:

@@ -42,13 +42,13 @@ def scan_masks(*paths: Path) -> Listing:
     return _scan(paths, "masks", is_mask, f"a mask ({', '.join(MASK_SUFFIXES)})")
 
 
-def list_images(*paths: Path) -> dict[str, Path]:
+def list_images(*paths: Path | str) -> dict[str, Path]:
     """Return path by id for what `scan_images` lists.
 
     Raises:
         InputError: nothing there, two files with one id, a file of another kind, or a name no result can have.
     """
-    return _sound(scan_images(*paths))
+    return _sound(scan_images(*map(Path, paths)))
 
 
 def list_masks(*paths: Path) -> dict[str, Path]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
+import PIL.ImageDraw
 from matplotlib.figure import Figure
 from scipy.ndimage import binary_erosion
 
@@ -12,7 +14,7 @@ from kcseg.image.window import window
 
 _DPI = 140
 _DISPLAY_HU = (-150.0, 250.0)
-PREDICTION, REFERENCE, BOTH = (0.12, 0.35, 1.0), (1.0, 0.15, 0.15), (1.0, 0.45, 0.85)
+PREDICTION, REFERENCE, BOTH = (0.2, 0.55, 1.0), (1.0, 0.15, 0.15), (1.0, 0.45, 0.85)
 KIDNEY = (1.0, 0.85, 0.1)
 
 
@@ -21,9 +23,25 @@ def overlay(image_hu: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return tint(grey(image_hu), mask, PREDICTION)
 
 
-def outlined(picture: np.ndarray, kidney: np.ndarray) -> np.ndarray:
-    """Draw the outline of a kidney's mask (height, width) in yellow into a picture (height, width, 3) in [0, 1]."""
-    return np.where((kidney & ~binary_erosion(kidney))[..., np.newaxis], np.array(KIDNEY), picture)
+def outlined(
+    picture: np.ndarray, mask: np.ndarray, colour: tuple[float, float, float], width_px: int = 1
+) -> np.ndarray:
+    """Draw the outline of a mask (height, width) into a picture (height, width, 3) in [0, 1]."""
+    rim = mask & ~binary_erosion(mask, iterations=width_px)
+    return np.where(rim[..., np.newaxis], np.array(colour), picture)
+
+
+def marked(picture: np.ndarray, bar_px: int) -> np.ndarray:
+    """Mark the patient's right and left, and draw a bar of this length, into a picture (height, width, 3) in [0, 1].
+
+    Returns uint8 of the same shape.
+    """
+    image = PIL.Image.fromarray((picture * 255).astype(np.uint8))
+    draw, bottom = PIL.ImageDraw.Draw(image), image.height - 8
+    for text, column in (("R", 6), ("L", image.width - 16)):
+        draw.text((column, image.height // 2 - 8), text, fill="white", font_size=16)
+    draw.line([(8, bottom), (8 + bar_px, bottom)], fill="white", width=2)
+    return np.asarray(image)
 
 
 def against_reference(image_hu: np.ndarray, mask: np.ndarray, reference: np.ndarray) -> np.ndarray:

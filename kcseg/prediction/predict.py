@@ -14,7 +14,7 @@ from kcseg.image.doubts import image_doubts
 from kcseg.image.formats import read_image, write_mask
 from kcseg.image.image import Image, resample, sample
 from kcseg.image.nifti import write_nifti
-from kcseg.page.figures import outlined, overlay
+from kcseg.page.figures import KIDNEY, PREDICTION, grey, marked, outlined
 from kcseg.page.page import write_page
 from kcseg.prediction.expectation import LOW_DICE, Expectation, expectation_of, features_of
 from kcseg.prediction.kidneys import doubts_of, find_kidneys
@@ -26,6 +26,7 @@ from kcseg.serving.runner import Ensemble, Segmentation
 # Our choice, from the simulated challenge: below these a person should look before the mask is used.
 LITTLE_CORTEX_MM2 = 1000.0
 CLEAR_DISAGREEMENT = 0.2
+_OUTLINE_PX = 2
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Prediction:
 def predict_files(
     ensemble: Ensemble,
     images: Mapping[str, Path],
-    out: Path,
+    out: Path | str,
     *,
     hu_offset: int | None = None,
     any_contrast: bool = False,
@@ -75,6 +76,7 @@ def predict_files(
     Raises:
         InputError: a file that cannot be used, earlier results in `out` without `force`, or foreign files in the way.
     """
+    out = Path(out)
     make_room(images, out, hu_offset=hu_offset, force=force)
     rows, one_more = [], counted(tell, "segmenting", len(images))
     for part in parts(images):
@@ -250,15 +252,20 @@ def _names(id: str) -> list[str]:
 
 
 def _write_overlay(path: Path, image: Image, masks: np.ndarray, kidneys: np.ndarray | None = None) -> None:
-    """Write the image beside the image with the cortex in blue and the kidney's outline in yellow.
+    """Write the image beside the same with the outlines of the cortex, blue, and of the kidney, yellow.
 
-    Enlarged so that a rim of one pixel can be seen.
+    Enlarged, so that the outlines are thin beside the cortex. The blue one lies over the yellow one.
     """
-    shown = overlay(image.hu, masks)
+    enlarge = max(1, 576 // masks.shape[0])
+
+    def enlarged(pixels: np.ndarray) -> np.ndarray:
+        return pixels.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
+
+    shown = plain = enlarged(grey(image.hu))
     if kidneys is not None:
-        shown = outlined(shown, kidneys)
-    picture = np.concatenate([overlay(image.hu, np.zeros_like(masks)), shown], axis=1)
-    enlarge = max(1, 384 // masks.shape[0])
-    pixels = (picture * 255).astype(np.uint8).repeat(enlarge, axis=0).repeat(enlarge, axis=1)
+        shown = outlined(shown, enlarged(kidneys), KIDNEY, _OUTLINE_PX)
+    shown = outlined(shown, enlarged(masks), PREDICTION, _OUTLINE_PX)
+    _, width_mm = image.spacing_mm or (1.0, 1.0)
+    pair = [marked(picture, round(50 / width_mm * enlarge)) for picture in (plain, shown)]
     with atomic_path(path) as temporary:
-        PIL.Image.fromarray(pixels).save(temporary)
+        PIL.Image.fromarray(np.concatenate(pair, axis=1)).save(temporary)

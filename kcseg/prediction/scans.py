@@ -13,7 +13,7 @@ from kcseg.errors import InputError
 from kcseg.files import atomic_path, is_file, read_facts, write_csv, write_json
 from kcseg.image.nifti import read_volume, write_volume
 from kcseg.image.volume import resampled
-from kcseg.page.figures import outlined, overlay
+from kcseg.page.figures import KIDNEY, outlined, overlay
 from kcseg.page.page import write_page
 from kcseg.progress import Tell, counted, silent, within
 from kcseg.results import begin, refuse_taken
@@ -146,7 +146,7 @@ def _montage(scan: Scan, labels: np.ndarray, side: str) -> np.ndarray:
     pictures = []
     for place, plane in frame.slices_of(scan):
         cortex = nearest[place] == LABELS[f"{side} cortex"]
-        pictures.append(outlined(overlay(plane, cortex), np.isin(nearest[place], numbers)))
+        pictures.append(outlined(overlay(plane, cortex), np.isin(nearest[place], numbers), KIDNEY))
     pictures = pictures[:_MONTAGE_SLICES]
     while len(pictures) < _MONTAGE_SLICES:
         pictures.append(np.zeros_like(pictures[0]))

@@ -91,12 +91,13 @@ def is_bundle(folder: Path) -> bool:
     return any(is_file(folder / name) for name in (CARD, _file_name(1)))
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path | str) -> Bundle:
     """Open packed weights; the hash of each file is checked when it is read.
 
     Raises:
         InputError: `card.json` or `config.json` is missing, damaged, or of another kind.
     """
+    folder = Path(folder)
     card = read_json(folder / CARD)
     if not isinstance(card, dict) or card.get("format") != FORMAT or not isinstance(card.get("files"), dict):
         raise InputError(

@@ -17,7 +17,7 @@ REQUEST_PIXELS = 1 << 20  # a request to a server: 28 crops of 192 x 192, about 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What the ensemble says of images; arrays are (batch, height, width).
+    """What the ensemble says of images, arrays (batch, height, width), or of one, (height, width).
 
     `mask` bool, True = cortex; `probability` float32, the median of the members; `disagreement` float32, their
     standard deviation; `kidney_probability` float32, that of the whole kidney, None where the members do not find it.
@@ -54,7 +54,7 @@ class Ensemble:
         self._request_pixels = request_pixels
 
     @classmethod
-    def load(cls, path: Path | None = None, *, fast: bool = False) -> "Ensemble":
+    def load(cls, path: Path | str | None = None, *, fast: bool = False) -> "Ensemble":
         """Load an ensemble from a folder; needs TensorFlow.
 
         Args:
@@ -68,7 +68,7 @@ class Ensemble:
         from kcseg.serving.bundle import shipped_weights
         from kcseg.serving.local import load_model
 
-        model = load_model(path or shipped_weights(), fast=fast)
+        model = load_model(Path(path) if path else shipped_weights(), fast=fast)
         return cls(model, card=model.card)
 
     @classmethod
@@ -102,12 +102,12 @@ class Ensemble:
         return cls(RestModel(where, timeout_s), request_pixels=request_pixels)
 
     def segment(self, images_hu: np.ndarray) -> Segmentation:
-        """Segment images in HU, (batch, height, width), any size.
+        """Segment images in HU, (batch, height, width), any size; of one image, (height, width), return one result.
 
         Raises:
             InputError: images of another rank or without pixels; a server that gives no answer, or an unusable one.
         """
-        return _segmentation(self._ask("serving_default", images_hu))
+        return self._segment("serving_default", images_hu)
 
     def segment_raw(self, images_hu: np.ndarray) -> Segmentation:
         """Segment images as `segment` does, but without components: all cortex and kidneys that the members find.
@@ -117,7 +117,7 @@ class Ensemble:
         Raises:
             InputError: as `segment`; an export of release 0.1.0, which cannot do without components.
         """
-        return _segmentation(self._ask("raw", images_hu))
+        return self._segment("raw", images_hu)
 
     @property
     def finds_kidneys(self) -> bool:
@@ -145,6 +145,11 @@ class Ensemble:
             InputError: as `segment`; an export of release 0.1.0, which cannot do without components.
         """
         return self._ask("members" if components else "raw_members", images_hu)["soft_masks"]
+
+    def _segment(self, signature: str, images_hu: np.ndarray) -> Segmentation:
+        is_one = np.ndim(images_hu) == 2
+        found = _segmentation(self._ask(signature, np.asarray(images_hu)[None] if is_one else images_hu))
+        return found[0] if is_one else found
 
     def _ask(self, signature: str, images_hu: np.ndarray) -> dict[str, np.ndarray]:
         images, names = _as_images(images_hu), wanted(self._model, signature)
@@ -186,5 +191,5 @@ def _checked(
 def _as_images(images_hu: np.ndarray) -> np.ndarray:
     shape = np.shape(images_hu)
     if len(shape) != 3 or 0 in shape[1:]:
-        raise InputError(f"expected images as (batch, height, width), got shape {shape}")
+        raise InputError(f"expected images as (batch, height, width) or (height, width), got shape {shape}")
     return np.asarray(images_hu, np.float32)

@@ -29,7 +29,7 @@ from kcseg.training.run import (
 
 
 def run_challenge(
-    folder: Path,
+    folder: Path | str,
     config: Config,
     *,
     data: Path | None = None,
@@ -61,6 +61,7 @@ def run_challenge(
     """
     if force and members:
         raise InputError("only a whole run can be replaced; name no members, or choose another folder")
+    folder = Path(folder)
     # unusable data are refused before anything is written
     batch = _read_challenge(data, config) if data else None
     with locked(folder) if not members else nullcontext():

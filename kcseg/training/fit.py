@@ -75,13 +75,13 @@ def best_so_far(dice: float) -> str:
     return f"best Dice {dice:.3f}" if dice > 0 else ""
 
 
-def read_history(folder: Path) -> list[dict[str, float]]:
+def read_history(folder: Path | str) -> list[dict[str, float]]:
     """Return the rows of logs, one per finished epoch, that `fit_network` wrote to `history.csv`.
 
     Raises:
         InputError: the file is missing, or holds anything but numbers.
     """
-    path = folder / "history.csv"
+    path = Path(folder) / "history.csv"
     rows = read_csv(path)
     try:
         return [{name: float(value) for name, value in row.items()} for row in rows]

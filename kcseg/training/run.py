@@ -159,7 +159,7 @@ def plan_members(ids: tuple[str, ...], config: Config) -> tuple[Member, ...]:
     )
 
 
-def open_run(folder: Path, batch: Batch, config: Config, pretrained: Path | None = None) -> Run:
+def open_run(folder: Path | str, batch: Batch, config: Config, pretrained: Path | None = None) -> Run:
     """Start a run folder, or open the one that an interrupted training left.
 
     Writes `config.json`, `folds.json` and `data.json` to a new one, and a copy of the pre-trained weights.
@@ -178,6 +178,7 @@ def open_run(folder: Path, batch: Batch, config: Config, pretrained: Path | None
     if pretrained is not None:
         load_pretrained(pretrained, config.network)
         facts["data.json"] |= {"pretrained_sha256": sha256(pretrained)}
+    folder = Path(folder)
     run = Run(folder, config)
     if (folder / "config.json").exists():
         _refuse_other_run(run, facts)
@@ -192,12 +193,13 @@ def open_run(folder: Path, batch: Batch, config: Config, pretrained: Path | None
     return run
 
 
-def load_run(folder: Path) -> Run:
+def load_run(folder: Path | str) -> Run:
     """Open the run folder of an earlier training.
 
     Raises:
         InputError: there is no run there.
     """
+    folder = Path(folder)
     if not is_file(folder / "config.json"):
         raise InputError(
             f"{folder} is no run folder: it has no config.json; choose a folder that kcseg train wrote"

@@ -89,11 +89,17 @@ def test_other_numbers_are_taken_as_float32(local, address):
     same(local.segment(images.astype(np.float32)), Ensemble.connect(address).segment(images))
 
 
-@pytest.mark.parametrize("shape", [(32,), (32, 32), (1, 32, 32, 1), (1, 0, 32), ()])
+@pytest.mark.parametrize("shape", [(32,), (1, 32, 32, 1), (1, 0, 32), (0, 32), ()])
 def test_images_of_another_rank_are_refused_before_anyone_is_asked(local, address, shape):
     for ensemble in (local, Ensemble.connect(address)):
         with pytest.raises(InputError, match="expected images as"):
             ensemble.segment(np.zeros(shape, np.float32))
+
+
+def test_one_image_is_segmented_as_one_of_a_batch(local, rings):
+    alone, among = local.segment(rings.images[0]), local.segment(rings.images[0][None])
+    same(alone, among[0])
+    assert alone.mask.shape == rings.images[0].shape
 
 
 def test_batches_are_split_to_the_stated_size_and_joined_in_order():

@@ -92,9 +92,13 @@ def predict(
     from kcseg.scan.read import list_scans
 
     if scans := list_scans(*files):
+        if cluster or hu_offset is not None:
+            raise InputError("--ray and --hu-offset are for images; leave them out for a scan")
         options = ScanOptions(series, kidneys, (side,) if side else SIDES, any_contrast)
         _predict_scans(scans, out, model, options, fast=fast, force=force)
         return
+    if series or kidneys or side:
+        raise InputError("--series, --kidneys and --side are for scans; leave them out for images")
     images = list_images(*files)
     if ignored := scan_images(*files).passed_over:
         print_line(f"Passed over: {', '.join(ignored)}")

@@ -24,7 +24,7 @@ def test_a_mask_an_overlay_and_a_row_for_each_image(tmp_path, trained_run, ring_
         assert mask.shape == (32, 32) and set(np.unique(mask)) <= {0, 255}
         assert float(row["cortex_mm2"]) == np.count_nonzero(mask)
         assert f"overlays/{row['id']}.png" in (out / "index.html").read_text()
-        assert Image.open(out / "overlays" / f"{row['id']}.png").width == 2 * 12 * 32
+        assert Image.open(out / "overlays" / f"{row['id']}.png").width == 2 * 18 * 32
 
 
 def test_an_image_without_cortex_is_said_to_have_none(tmp_path, trained_run):
@@ -65,6 +65,33 @@ def test_a_bad_file_among_good_ones_leaves_nothing_behind(tmp_path, trained_run,
     result = predict(trained_run.folder, folder, "--out", tmp_path / "out")
     assert result.exit_code == 2 and message in result.output.replace("\n", " ").replace("  ", " ")
     assert "Traceback" not in result.output and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("made", "options", "message"),
+    [
+        ("scan", ("--hu-offset", "-1024"), "for images; leave them out for a scan"),
+        ("scan", ("--ray", "auto"), "for images; leave them out for a scan"),
+        ("image", ("--side", "left"), "for scans; leave them out for images"),
+        ("image", ("--series", "2"), "for scans; leave them out for images"),
+    ],
+)
+def test_options_of_scans_and_of_images_are_kept_apart(tmp_path, trained_run, made, options, message):
+    np.save(tmp_path / "image.npy", np.zeros((40, 50)))
+    write_volume(tmp_path / "scan.nii.gz", np.zeros((20, 20, 20), np.int16), np.eye(4), "mm")
+    path = tmp_path / {"scan": "scan.nii.gz", "image": "image.npy"}[made]
+    result = predict(trained_run.folder, path, "--out", tmp_path / "out", *options)
+    assert result.exit_code == 2 and message in " ".join(result.output.split()).replace("│ ", "")
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_member_alone_comes_from_packed_weights(tmp_path, trained_run, packed, ring_challenge):
+    result = predict(packed, ring_challenge / "test", "--out", tmp_path / "out", "--fast")
+    assert result.exit_code == 0, result.output
+    assert {row["disagreement"] for row in read_csv(tmp_path / "out" / "table.csv")} <= {"0.0", ""}
+    for model in (trained_run.folder, "http://127.0.0.1:1/v1/models/kcseg"):
+        result = predict(model, ring_challenge / "test", "--out", tmp_path / "none", "--fast")
+        assert result.exit_code == 2 and not (tmp_path / "none").exists()
 
 
 def test_a_folder_without_a_model_is_named(tmp_path, ring_challenge):

@@ -14,7 +14,7 @@ from kcseg.serving.runner import Segmentation
 # Our choice, in what a coronal slice through an adult's kidney shows.
 _LEAST_KIDNEY_MM2, _LARGEST_KIDNEY_MM2 = 300.0, 12000.0
 _BONE_HU = 330.0  # no kidney's parenchyma is as bright on average
-# Of a kidney the members are sure nearly everywhere; of a spleen or a vessel, here and there.
+# Of a kidney the members are sure nearly everywhere, and of what in it is cortex; of a spleen or a vessel, less so.
 _SURE, _LEAST_SURE = 0.9, 0.5
 _WHOLE_BODY_MM = 250.0  # an image as wide as this shows both sides, so that it has a middle
 _BODY_HU = -300.0
@@ -55,7 +55,8 @@ def find_kidneys(hu: np.ndarray, found: Segmentation, spacing_mm: Spacing) -> li
     for number in range(1, count + 1):
         part = parts == number
         sure = float((share[part] > _SURE).mean())
-        score = sure**2 * np.count_nonzero(part)
+        decided = float(np.abs(2 * found.probability[part] - 1).mean())
+        score = (sure * decided) ** 2 * np.count_nonzero(part)
         side = "" if middle is None else "right" if _column(part) < middle else "left"
         if sure < _LEAST_SURE or not _may_be_kidney(hu, part, pixel_mm2):
             continue

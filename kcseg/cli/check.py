@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.markup import escape
 
-from kcseg.cli.console import console, main, print_table
+from kcseg.cli.console import console, main, print_line, print_table
 from kcseg.cli.settings import PATH
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def check(context: click.Context, folder: Path) -> None:
     facts = {batch.name: _facts(batch) for batch in report.batches}
     names = _facts(report.batches[0])
     print_table([{"batch": fact} | {name: held[fact] for name, held in facts.items()} for fact in names])
+    if report.passed_over:
+        print_line(f"Passed over: {', '.join(dict.fromkeys(report.passed_over))}")
     for fault in report.faults:
         console.print(f"[red]fault[/]    {escape(fault)}", soft_wrap=True)
     for warning in report.warnings:

@@ -62,6 +62,7 @@ _SCAN_COLUMNS = {
 @click.option(
     "--any-contrast", is_flag=True, help="Give the cortex even where it and the medulla look alike."
 )
+@click.option("--skip-bad", is_flag=True, help="Pass over images that cannot be read, and name them.")
 @click.option("--fast", is_flag=True, help="Ask one member of packed weights instead of all seven.")
 @click.option("--force", is_flag=True, help="Write over earlier results.")
 @click.option(
@@ -79,6 +80,7 @@ def predict(
     kidneys: Path | None,
     side: str | None,
     any_contrast: bool,
+    skip_bad: bool,
     fast: bool,
     force: bool,
     cluster: str | None,
@@ -99,13 +101,15 @@ def predict(
         return
     if series or kidneys or side:
         raise InputError("--series, --kidneys and --side are for scans; leave them out for images")
-    images = list_images(*files)
-    if ignored := scan_images(*files).passed_over:
-        print_line(f"Passed over: {', '.join(ignored)}")
     served = model if model and "://" in model else None
     if served and (cluster or fast):
         option = "--ray" if cluster else "--fast"
         raise InputError(f"{option} needs the model itself: name a folder, not {served}")
+    images, faults = _readable(files, hu_offset) if skip_bad else (list_images(*files), [])
+    if ignored := scan_images(*files).passed_over:
+        print_line(f"Passed over: {', '.join(ignored)}")
+    for fault in faults:
+        print_line(f"Passed over: {fault}")
     with quiet_import():
         if cluster:
             from kcseg.prediction.on_ray import predict_files_on_ray
@@ -135,6 +139,13 @@ def _predict_scans(
         rows = predict_scans(ensemble, scans, out, options, force=force, tell=tell)
     print_table([_cells(row, _SCAN_COLUMNS) for row in rows])
     print_line(f"Look at {out / 'index.html'}")
+
+
+def _readable(files: tuple[Path, ...], hu_offset: int | None) -> tuple[dict[str, Path], list[str]]:
+    from kcseg.prediction.predict import readable_images
+
+    with progress_bars() as tell:
+        return readable_images(*files, hu_offset=hu_offset, tell=tell)
 
 
 def _ensemble(model: str | None, fast: bool) -> "Ensemble":

@@ -40,6 +40,7 @@ class FolderReport:
     batches: tuple[BatchReport, ...]
     faults: tuple[str, ...]  # what must be mended before training
     warnings: tuple[str, ...]  # what a person should look at
+    passed_over: tuple[str, ...]  # names in images/ that are no images
 
 
 def check_folder(folder: Path) -> FolderReport:
@@ -55,6 +56,11 @@ def check_folder(folder: Path) -> FolderReport:
             faults.append(f"batch {name} has no masks; training needs one per image")
     return FolderReport(
         batches=tuple(_describe(name, cases) for name, cases in batches.items()),
+        passed_over=tuple(
+            name
+            for path in find_batches(folder).values()
+            for name in scan_images(path / "images").passed_over
+        ),
         faults=tuple(dict.fromkeys(faults)),  # an unsound batch.json is met with every PNG
         warnings=(
             *(

@@ -23,13 +23,14 @@ class Listing:
     faults: tuple[str, ...]  # one sentence for each file that cannot be taken
     passed_over: tuple[
         str, ...
-    ] = ()  # hidden files and those that a system or a CD left there, each name once
+    ] = ()  # of a folder what is of another kind, hidden, or left there by a system or a CD, each name once
 
 
 def scan_images(*paths: Path) -> Listing:
     """List image files and folders of images (or folders that hold `images/`), with all that is wrong.
 
-    Subfolders are left out; hidden files and what a system or a CD leaves are passed over.
+    Of a folder, subfolders are left out; files of other kinds, hidden ones and what a system or a CD leaves are passed
+    over.
 
     Raises:
         InputError: a path that is not there.
@@ -38,8 +39,11 @@ def scan_images(*paths: Path) -> Listing:
 
 
 def scan_masks(*paths: Path) -> Listing:
-    """List mask files and folders of masks (or folders that hold `masks/`) under the same rules."""
-    return _scan(paths, "masks", is_mask, f"a mask ({', '.join(MASK_SUFFIXES)})")
+    """List mask files and folders of masks (or folders that hold `masks/`) under the same rules.
+
+    But a file of another kind is a fault: a mask that nobody can read is not to look like one that is missing.
+    """
+    return _scan(paths, "masks", is_mask, f"a mask ({', '.join(MASK_SUFFIXES)})", other_kinds=False)
 
 
 def list_images(*paths: Path | str) -> dict[str, Path]:
@@ -95,7 +99,15 @@ def name_fault(path: Path) -> str | None:
     return None
 
 
-def _scan(paths: tuple[Path, ...], inner: str, accepts: Callable[[Path], bool], expected: str) -> Listing:
+def _scan(
+    paths: tuple[Path, ...],
+    inner: str,
+    accepts: Callable[[Path], bool],
+    expected: str,
+    *,
+    other_kinds: bool = True,
+) -> Listing:
+    """List files; `other_kinds` of files in a folder are passed over."""
     files: dict[str, Path] = {}
     faults: list[str] = []
     passed: dict[str, None] = {}
@@ -108,6 +120,8 @@ def _scan(paths: tuple[Path, ...], inner: str, accepts: Callable[[Path], bool], 
                 passed[path.name] = None
             elif fault := name_fault(path):
                 faults.append(fault)
+            elif not accepts(path) and other_kinds and not is_file(place):
+                passed[path.name] = None
             elif not accepts(path):
                 faults.append(f"expected {expected}, got {path}; convert it or move it away")
             elif name in files:

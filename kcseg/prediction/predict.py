@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
+from kcseg.errors import InputError
 from kcseg.files import atomic_path, write_csv
 from kcseg.image.doubts import image_doubts
 from kcseg.image.formats import read_image, write_mask
 from kcseg.image.image import Image, resample, sample
+from kcseg.image.listing import scan_images
 from kcseg.image.nifti import write_nifti
 from kcseg.page.figures import KIDNEY, PREDICTION, grey, marked, outlined
 from kcseg.page.page import write_page
@@ -85,6 +87,29 @@ def predict_files(
             one_more()
     write_table(out, rows)
     return rows
+
+
+def readable_images(
+    *paths: Path, hu_offset: int | None = None, tell: Tell = silent
+) -> tuple[dict[str, Path], list[str]]:
+    """Return what `list_images` does, but for the files that cannot be read, and what is wrong with each of these.
+
+    Raises:
+        InputError: none can be read.
+    """
+    listing = scan_images(*paths)
+    images, faults = {}, list(listing.faults)
+    one_more = counted(tell, "reading", len(listing.files))
+    for id, path in listing.files.items():
+        try:
+            read_image(path, hu_offset=hu_offset)
+            images[id] = path
+        except InputError as error:
+            faults.append(str(error))
+        one_more()
+    if not images:
+        raise InputError(f"no image can be read; the first: {faults[0]}")
+    return images, faults
 
 
 def make_room(images: Mapping[str, Path], out: Path, *, hu_offset: int | None, force: bool) -> None:

@@ -85,6 +85,23 @@ def test_options_of_scans_and_of_images_are_kept_apart(tmp_path, trained_run, ma
     assert not (tmp_path / "out").exists()
 
 
+def test_bad_files_are_passed_over_and_named_where_asked(tmp_path, trained_run):
+    for name in ("good", "cut"):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).normal(-900, 5, (40, 50)))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:200])
+    (tmp_path / "notes.txt").write_text("no image")
+    assert predict(trained_run.folder, tmp_path, "--out", tmp_path / "out").exit_code == 2
+    result = predict(trained_run.folder, tmp_path, "--out", tmp_path / "out", "--skip-bad")
+    assert result.exit_code == 0, result.output
+    assert "Passed over: notes.txt" in result.output and "cut.npy" in result.output
+    assert [row["id"] for row in read_csv(tmp_path / "out" / "table.csv")] == ["good"]
+    (tmp_path / "good.npy").unlink()
+    result = predict(trained_run.folder, tmp_path, "--out", tmp_path / "none", "--skip-bad")
+    assert (
+        result.exit_code == 2 and "no image can be read" in result.output and not (tmp_path / "none").exists()
+    )
+
+
 def test_one_member_alone_comes_from_packed_weights(tmp_path, trained_run, packed, ring_challenge):
     result = predict(packed, ring_challenge / "test", "--out", tmp_path / "out", "--fast")
     assert result.exit_code == 0, result.output

@@ -106,7 +106,7 @@ def predict(folder):
 class Stub:
     """An ensemble that takes what is bright."""
 
-    finds_kidneys = False
+    finds_kidneys, card = False, {}
 
     def segment_each(self, images, raw):
         for image in images:
@@ -203,7 +203,8 @@ def save_model(graph, folder, signatures):
 
 
 def test_an_export_cut_off_anywhere_leaves_the_version_before(tmp_path, faults, tiny, monkeypatch, contents):
-    monkeypatch.setattr("kcseg.serving.export.EnsembleGraph", lambda *args: SimpleNamespace(signatures={}))
+    graph = SimpleNamespace(traced={}, weights=lambda: None)
+    monkeypatch.setattr("kcseg.serving.export.EnsembleGraph", lambda *args: graph)
     monkeypatch.setattr("kcseg.serving.export.manifest", lambda *args, **more: {})
     monkeypatch.setattr("kcseg.serving.export.tf.saved_model.save", save_model)
     run = SimpleNamespace(

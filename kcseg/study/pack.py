@@ -41,7 +41,7 @@ def pack_run(
     notes: str = "",
     force: bool = False,
     created: date | None = None,
-    judged_cases: int = 600,
+    judged_cases: int = 400,
     tell: Tell = silent,
 ) -> Bundle:
     """Write the weights of a run to the folder `out`, with `card.json` and the model card `README.md`.

@@ -143,7 +143,7 @@ def test_masks_of_which_little_is_expected_come_first(tmp_path):
     assert noisy.expected_dice < 0.8 < calm.expected_dice
     assert alike.cortex_mm2 is None and alike.expected_dice is None and "look alike" in alike.note
     page = (tmp_path / "out" / "index.html").read_text()
-    order = [page.index(f'alt="{name}"') for name in ("noisy", "alike", "calm")]
+    order = [page.index(f'<figure id="{name}"') for name in ("noisy", "alike", "calm")]
     assert order == sorted(order)
     assert noisy.note == "expected Dice below 0.8" and not calm.note
 

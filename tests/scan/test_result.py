@@ -31,7 +31,7 @@ def test_an_analytic_shell_is_measured_as_it_is(body_scan, seeing):
         assert one.cortex_low_ml < CORTEX_ML < one.cortex_high_ml
         assert one.thickness_mm == pytest.approx(THICKNESS_MM, abs=0.8)
         assert one.length_mm == pytest.approx(2 * HALF_AXES_MM.max(), abs=3)
-        assert one.contrast_hu == pytest.approx(-60, abs=8)
+        assert one.contrast_hu == pytest.approx(-60, abs=12)  # of the darkest quarter, where none is seen
         assert one.split == pytest.approx(0.5, abs=0.01)
         assert one.note.startswith("cortex and medulla look alike (-")
 

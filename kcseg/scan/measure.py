@@ -49,8 +49,7 @@ class Measures:
 
 def measure(scan: Scan, masks: KidneyMasks, *, any_contrast: bool = False) -> Measures:
     """Measure a kidney; without contrast between cortex and medulla its cortex is not, unless `any_contrast`."""
-    hu = scan.hu[masks.window]
-    contrast = measure_contrast(hu, masks.cortex, masks.kidney, scan.spacing_mm)
+    contrast = contrast_of(scan, masks)
     given = masks.cortex.any() and (any_contrast or not looks_alike(contrast))
     parenchyma_ml = _ml(parenchyma_of(scan, masks), scan)
     cortex_ml, low_ml, high_ml = volume_interval(scan, masks) if given else (None, None, None)
@@ -74,6 +73,25 @@ def measure(scan: Scan, masks: KidneyMasks, *, any_contrast: bool = False) -> Me
         disagreement=_rounded(disagreement, 3),
         note="; ".join(_doubts(scan, masks, contrast, disagreement)),
     )
+
+
+def contrast_of(scan: Scan, masks: KidneyMasks) -> float | None:
+    """Return the median contrast of the slices nearest to coronal ones, each counted by its kidney's area.
+
+    In all of them together the hilum's vessels and urine would pass for dark medulla.
+    """
+    axis = int(np.abs(scan.affine[1, :3]).argmax())
+    slices = [np.moveaxis(volume, axis, 0) for volume in (scan.hu[masks.window], masks.cortex, masks.kidney)]
+    spacing_mm = np.delete(scan.spacing_mm, axis).tolist()
+    found = [
+        (contrast, np.count_nonzero(kidney))
+        for hu, cortex, kidney in zip(*slices, strict=True)
+        if kidney.any() and (contrast := measure_contrast(hu, cortex, kidney, spacing_mm)) is not None
+    ]
+    if not found:
+        return None
+    contrasts, areas = np.array(sorted(found)).T
+    return float(contrasts[np.searchsorted(areas.cumsum(), areas.sum() / 2)])
 
 
 def parenchyma_of(scan: Scan, masks: KidneyMasks) -> np.ndarray:

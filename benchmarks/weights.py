@@ -21,9 +21,9 @@ from scipy.stats import spearmanr
 from kcseg import Ensemble
 from kcseg.phantom.case import SIZE_PX, Case, draw_case, draw_slice, draw_wide_case
 from kcseg.phantom.scanner import draw_scanner, scan
-from kcseg.prediction.expectation import expectation_of, features_of
+from kcseg.prediction.expectation import Expectation, features_of
 from kcseg.prediction.kidneys import find_kidneys
-from kcseg.serving.runner import Segmentation
+from kcseg.study.expectation import exactly
 from kcseg.study.scores import dice
 
 MM, MOVED_PX, SEEN_HU = (1.0, 1.0), 40, 40.0
@@ -73,7 +73,7 @@ def _cases(count: int, seed: int) -> Iterator[tuple[str, Any]]:
 
 def _crop(case: Case, random: np.random.Generator, *, moved: bool) -> Case | None:
     """Cut a square around one of the kidneys of a slice, or beside it."""
-    exact = find_kidneys(case.hu, _exact(case), MM)
+    exact = find_kidneys(case.hu, exactly(case), MM)
     if not exact:
         return None
     kidney = exact[random.integers(len(exact))].kidney
@@ -112,17 +112,12 @@ def _harder(random: np.random.Generator) -> Case:
     )
 
 
-def _exact(case: Case) -> Segmentation:
-    share, kidney = (mask.astype(np.float32) for mask in (case.truth, case.kidney))
-    return Segmentation(case.truth, share, 0 * share, kidney)
-
-
 def _judge(ensemble: Ensemble, kind: str, case: Case | None, counts: np.ndarray) -> Iterator[dict[str, Any]]:
     """Yield a row for each kidney that is there or was found."""
     if case is None:
         return
     found = ensemble.segment_raw(case.hu[np.newaxis])[0]
-    expectation = expectation_of(ensemble)
+    expectation = Expectation.stated(ensemble.card)
     contrast = case.facts["cortex_hu"] - case.facts["medulla_hu"]
     if kind == "slices" and contrast >= SEEN_HU:
         for place, (share, true) in enumerate(
@@ -131,7 +126,7 @@ def _judge(ensemble: Ensemble, kind: str, case: Case | None, counts: np.ndarray)
             tenth = np.minimum((share * 10).astype(int), 9)
             counts[place, :, 0] += np.bincount(tenth.ravel(), minlength=10)
             counts[place, :, 1] += np.bincount(tenth[true], minlength=10)
-    known = {one.side: one for one in find_kidneys(case.hu, _exact(case), MM)}
+    known = {one.side: one for one in find_kidneys(case.hu, exactly(case), MM)}
     for one in find_kidneys(case.hu, found, MM):
         there = known.pop(one.side, None)
         nothing = np.zeros_like(case.truth)

@@ -40,7 +40,7 @@ class FolderReport:
     batches: tuple[BatchReport, ...]
     faults: tuple[str, ...]  # what must be mended before training
     warnings: tuple[str, ...]  # what a person should look at
-    passed_over: tuple[str, ...]  # names in images/ that are no images
+    passed_over: tuple[str, ...]  # names in images/ that are no images, each once
 
 
 def check_folder(folder: Path) -> FolderReport:
@@ -50,17 +50,14 @@ def check_folder(folder: Path) -> FolderReport:
         InputError: there is no batch to look at.
     """
     faults: list[str] = []
-    batches = {name: _read_cases(path, faults) for name, path in find_batches(folder).items()}
+    passed: list[str] = []
+    batches = {name: _read_cases(path, faults, passed) for name, path in find_batches(folder).items()}
     for name, cases in batches.items():
         if name.startswith("train") and not any(case.outline for case in cases):
             faults.append(f"batch {name} has no masks; training needs one per image")
     return FolderReport(
         batches=tuple(_describe(name, cases) for name, cases in batches.items()),
-        passed_over=tuple(
-            name
-            for path in find_batches(folder).values()
-            for name in scan_images(path / "images").passed_over
-        ),
+        passed_over=tuple(dict.fromkeys(passed)),
         faults=tuple(dict.fromkeys(faults)),  # an unsound batch.json is met with every PNG
         warnings=(
             *(
@@ -75,10 +72,11 @@ def check_folder(folder: Path) -> FolderReport:
     )
 
 
-def _read_cases(folder: Path, faults: list[str]) -> list[Case]:
-    """Return the cases of a batch that can be read; what is wrong with it is appended to `faults`."""
+def _read_cases(folder: Path, faults: list[str], passed: list[str]) -> list[Case]:
+    """Return the cases of a batch that can be read; append what is wrong to `faults`, and no images to `passed`."""
     listing = scan_images(folder / "images")
     faults += listing.faults
+    passed += listing.passed_over
     images = listing.files
     masks, truth, kidneys = (
         _partners(folder, kind, images, faults) for kind in ("masks", "truth", "kidneys")

@@ -10,7 +10,7 @@ from scipy.special import expit
 from kcseg.errors import InputError
 from kcseg.image.grid import Spacing
 from kcseg.prediction.kidneys import FoundKidney
-from kcseg.serving.runner import Ensemble, Segmentation
+from kcseg.serving.runner import Segmentation
 
 # Our choice: of five masks like this one, one has a Dice below the interval or above it.
 QUANTILES = (0.1, 0.5, 0.9)
@@ -82,8 +82,3 @@ class Expectation:
         seen = np.clip(features, self.lowest, self.highest)
         low, middle, high = sorted(expit(np.array(self.coefficients) @ [1.0, *seen]).tolist())
         return middle, low, high
-
-
-def expectation_of(ensemble: Ensemble) -> Expectation | None:
-    """Return what fits an ensemble; None where nothing was fitted to it."""
-    return Expectation.stated(ensemble.card)

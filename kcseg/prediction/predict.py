@@ -18,7 +18,7 @@ from kcseg.image.listing import scan_images
 from kcseg.image.nifti import write_nifti
 from kcseg.page.figures import KIDNEY, PREDICTION, grey, marked, outlined
 from kcseg.page.page import write_page
-from kcseg.prediction.expectation import LOW_DICE, Expectation, expectation_of, features_of
+from kcseg.prediction.expectation import LOW_DICE, Expectation, features_of
 from kcseg.prediction.kidneys import doubts_of, find_kidneys
 from kcseg.progress import Tell, counted, silent
 from kcseg.results import begin, refuse_taken
@@ -145,7 +145,7 @@ def predict_part(
         InputError: a file that cannot be read or written.
     """
     files = [read_image(path, hu_offset=hu_offset) for path in images.values()]
-    expectation = expectation_of(ensemble)
+    expectation = Expectation.stated(ensemble.card)
     segmentations = ensemble.segment_each((resample(image).hu for image in files), raw=ensemble.finds_kidneys)
     for id, image, at_1_mm in zip(images, files, segmentations, strict=True):
         found = on_grid(at_1_mm, image.hu.shape)

@@ -52,14 +52,17 @@ def fit_dice(features: np.ndarray, scores: np.ndarray) -> Expectation:
 def judge(ensemble: Ensemble, case: Case) -> Iterator[tuple[np.ndarray, float]]:
     """Yield of each kidney found in a case its features, and the true Dice of its cortex."""
     found = ensemble.segment_raw(case.hu[np.newaxis])[0]
-    exact = Segmentation(
-        case.truth, case.truth.astype(np.float32), 0.0 * case.truth, case.kidney.astype(np.float32)
-    )
     # the same finder for both, so that each kidney meets its own truth
-    known = {kidney.side: kidney.cortex for kidney in find_kidneys(case.hu, exact, _MM)}
+    known = {kidney.side: kidney.cortex for kidney in find_kidneys(case.hu, exactly(case), _MM)}
     for kidney in find_kidneys(case.hu, found, _MM):
         truth = known.get(kidney.side, np.zeros_like(case.truth))
         yield features_of(kidney, found, _MM), dice(kidney.cortex, truth)
+
+
+def exactly(case: Case) -> Segmentation:
+    """Return what a perfect ensemble would say of a case."""
+    cortex, kidney = (mask.astype(np.float32) for mask in (case.truth, case.kidney))
+    return Segmentation(case.truth, cortex, 0 * cortex, kidney)
 
 
 def _quantile(features: np.ndarray, target: np.ndarray, share: float) -> list[float]:

@@ -28,9 +28,7 @@ def train_members(
     """
     refuse_unknown(run, numbers)
     plan = {member.number: member for member in plan_members(batch.ids, run.config)}
-    start: Mapping[str, np.ndarray] | None = run.pretrained()
-    if run.config.training.shared_epochs and not all(map(run.is_trained, numbers)):
-        start = _shared_start(run, batch, start, tell)
+    start = None if all(map(run.is_trained, numbers)) else _start(run, batch, tell)
     for done, number in enumerate(numbers):
         tell("members", done, len(numbers))
         folder = run.member_folder(number)
@@ -87,19 +85,20 @@ def refuse_unknown(run: Run, numbers: Sequence[int]) -> None:
             raise InputError(f"there is no member {number}; this run has members 1 to {len(known)}")
 
 
-def _shared_start(
-    run: Run, batch: Batch, start: Mapping[str, np.ndarray] | None, tell: Tell
-) -> Mapping[str, np.ndarray]:
-    """Return the weights that all members start from; who comes first trains them, on all images."""
+def _start(run: Run, batch: Batch, tell: Tell) -> Mapping[str, np.ndarray] | None:
+    """Return the weights that all members start from, None where they start at random.
+
+    Those of the shared network are trained on all images, by who comes first.
+    """
+    start, epochs = run.pretrained(), run.config.training.shared_epochs
+    if not epochs:
+        return start
     folder, weights = run.shared_folder, run.shared_folder / PRETRAINED_NAME
     with locked(folder, wait=True):
         if not weights.exists():
-            epochs = run.config.training.shared_epochs
             training = replace(run.config.training, maximum_epochs=epochs, patience_epochs=epochs)
-            config, everything = (
-                replace(run.config, training=training),
-                Member(0, run.config.seed, held_out=()),
-            )
+            config = replace(run.config, training=training)
+            everything = Member(0, run.config.seed, held_out=())
             network, _ = fit_member(
                 folder, everything, batch, config, start=start, tell=tell, stage="shared start"
             )

@@ -21,13 +21,10 @@ MODEL_NAME = "kcseg"
 PRETRAINED_NAME = "pretrained.npz"
 SHARED_NAME = "shared"
 # what training writes for its members, and for the network they all start from
-MEMBER_FILES = tuple(
-    f"{folder}/{name}"
-    for folder in ("member-*", SHARED_NAME)
-    for name in (
-        *("member.weights.h5", "member.json", PRETRAINED_NAME, "history.csv", "state.npz"),
-        *("tensorboard/*/events.out.tfevents.*", ".lock"),
-    )
+_LOGS = ("history.csv", "state.npz", "tensorboard/*/events.out.tfevents.*", ".lock")
+MEMBER_FILES = (
+    *(f"member-*/{name}" for name in ("member.weights.h5", "member.json", *_LOGS)),
+    *(f"{SHARED_NAME}/{name}" for name in (PRETRAINED_NAME, *_LOGS)),
 )
 
 

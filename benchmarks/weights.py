@@ -155,6 +155,9 @@ def summary(rows: list[dict[str, Any]], counts: np.ndarray) -> list[str]:
         seen = [row for row in of_kind if row["true_contrast_hu"] >= SEEN_HU]
         both = [row for row in seen if "dice" in row and not row["invented"]]
         missed = [row for row in seen if row.get("missed")]
+        if not both:
+            lines.append(f"{kind}: none seen and found, {len(missed)} missed")
+            continue
         lines.append(
             f"{kind}: {len(both)} seen, {len(missed)} missed, {sum(row.get('invented', False) for row in seen)} "
             f"invented; Dice cortex {np.mean([row['dice'] for row in both]):.4f} "

@@ -5,11 +5,12 @@ An example, on a simulated image:
     import kcseg
     kcseg.simulate_challenge("challenge", kcseg.SimulationConfig(train=(1,), test=1))
     image = kcseg.read_image("challenge/test/images/0001.npy")
-    found = kcseg.Ensemble.load().segment(image.hu)
-    print(found.mask.sum(), "mm² of cortex")
+    result = kcseg.segment_image(image)
+    print(result.cortex.sum(), "mm² of cortex")
+    result.save("cortex.png")
 
-Segment: `Ensemble` (`load` from a folder, `connect` to a server), `Segmentation`, `predict_files`, `list_images`; the
-weights that come with kcseg: `shipped_weights`, `load_bundle`.
+Segment: `segment_image`, `ImageResult`; `predict_files`, `list_images`; `Ensemble` (`load` from a folder, `connect` to
+a server), `Segmentation`; the weights that come with kcseg: `shipped_weights`, `load_bundle`.
 Read: `read_image`, `read_mask`, `Image`, `Mask`, `resample`, `window`, `InputError`.
 Scans: `read_scan`, `Scan`, `segment_scan`, `ScanResult`.
 Data sets: `simulate_challenge`, `training_batch`, `read_batch`, `read_truth`, `Batch`.

@@ -29,6 +29,8 @@ from .page.figures import segmentation_figure as segmentation_figure
 from .page.figures import training_figure as training_figure
 from .phantom.simulate import simulate_challenge as simulate_challenge
 from .prediction.predict import predict_files as predict_files
+from .prediction.result import ImageResult as ImageResult
+from .prediction.result import segment_image as segment_image
 from .scan.read import read_scan as read_scan
 from .scan.result import ScanResult as ScanResult
 from .scan.result import segment_scan as segment_scan

@@ -242,7 +242,7 @@ SHIPPED = replace(
         crop_px=160,
     ),
     network=NetworkConfig(filters=8, structures=("cortex", "kidney"), batch_norm_momentum=0.97),
-    training=replace(QUICK.training, batch_size=8, maximum_epochs=4, patience_epochs=4, shared_epochs=20),
+    training=replace(QUICK.training, batch_size=8, maximum_epochs=3, patience_epochs=3, shared_epochs=18),
     simulation=SimulationConfig(train=(1800, 1800), test=300, wide=True),
 )
 

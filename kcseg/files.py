@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from kcseg.errors import InputError
 
+LOG = "log.txt"  # how far long work had come when, in its folder
 _TEMPORARY = ".kcseg-"
 _TEXT_BYTES = 64 << 20
 
@@ -219,9 +220,9 @@ def sha256(*parts: Path | bytes) -> str:
 
 
 def holds_others(folder: Path, *ours: str) -> bool:
-    """Whether a folder is there and holds more than hidden files and those that `ours` names."""
+    """Whether a folder is there and holds more than hidden files, a log, and those that `ours` names."""
     return folder.is_dir() and any(
-        path.name not in ours and not path.name.startswith(".") for path in folder.iterdir()
+        path.name not in (LOG, *ours) and not path.name.startswith(".") for path in folder.iterdir()
     )
 
 

@@ -2,7 +2,10 @@
 
 import multiprocessing
 import os
+import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def end_with_parent() -> None:
@@ -15,3 +18,19 @@ def end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def left_to_parent() -> Iterator[None]:
+    """Start processes that Ctrl-C leaves alone, though a terminal sends it to them, too: their parent ends them.
+
+    A process inherits which signals are ignored; it could not say so itself before it has begun.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone may set this
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

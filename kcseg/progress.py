@@ -15,6 +15,16 @@ def silent(stage: str, done: int, total: int, note: str = "") -> None:
     """Tell nobody."""
 
 
+def told_both(one: Tell, other: Tell) -> Tell:
+    """Return what tells two of the same."""
+
+    def tell(stage: str, done: int, total: int, note: str = "") -> None:
+        one(stage, done, total, note)
+        other(stage, done, total, note)
+
+    return tell
+
+
 def counted(tell: Tell, stage: str, total: int) -> Callable[[], None]:
     """Return a function that tells of one more done each time it is called."""
     done = iter(range(1, total + 1))

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import click
 
-from kcseg.cli.console import console, main, print_line, print_table, progress_bars, quiet_import
+from kcseg.cli.console import (
+    console,
+    device_option,
+    main,
+    print_line,
+    print_table,
+    progress_bars,
+    quiet_import,
+)
 from kcseg.cli.settings import PATH, trained_on_option
 from kcseg.results import refuse_taken
 
@@ -16,6 +24,7 @@ _SHOWN = 10
 @trained_on_option
 @click.option("-o", "--out", type=PATH, help="Folder for the results.  [default: RUN/audit]")
 @click.option("--force", is_flag=True, help="Write over an earlier audit.")
+@device_option
 def audit(run: Path, data: Path | None, out: Path | None, force: bool) -> None:
     """Rank the references RUN was trained on by how much the fold members that held them out contradict them.
 

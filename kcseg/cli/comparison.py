@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from kcseg.cli.console import main, print_line, progress_bars, quiet_import
+from kcseg.cli.console import device_option, main, print_line, progress_bars, quiet_import
 from kcseg.cli.settings import PATH, study_options
 from kcseg.config import Config
 from kcseg.errors import InputError
@@ -15,6 +15,7 @@ from kcseg.errors import InputError
 @study_options
 @click.option("--pretrained", type=PATH, help="Weights that kcseg pretrain wrote.")
 @click.option("--every", default=20, help="Steps from one look at held-out images to the next.")
+@device_option
 def compare_pretraining(
     data: Path | None,
     coco: Path | None,
@@ -44,7 +45,7 @@ def compare_pretraining(
         origin = f"given as {pretrained.name}"
     else:
         origin = f"pre-trained on {coco.name}" if coco else "pre-trained on simulated persons"
-    with progress_bars() as tell:
+    with progress_bars(folder) as tell:
         if data is None:
             data = folder / "challenge"
             simulate_challenge(data, replace(config.simulation, test=0), tell=tell, workers=2)

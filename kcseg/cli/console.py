@@ -4,9 +4,11 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,13 +19,15 @@ from rich.table import Column, Table
 
 import kcseg
 from kcseg.errors import InputError
-from kcseg.progress import Tell
+from kcseg.files import LOG, is_file
+from kcseg.progress import Tell, silent, told_both
 
 if hasattr(sys.stdout, "reconfigure"):  # a terminal that knows ASCII alone shows '?' for '²'
     sys.stdout.reconfigure(errors="replace")
 console = Console(highlight=False)
 _MOST_BARS = 12
-_LINES = 20  # of a stage, at most, where no bar can be drawn
+_LINES = 20  # of a stage, at most, in a log and where no bar can be drawn
+_LOG_HEAD = "kcseg "  # how a log of ours begins; another's is left alone
 
 
 class ClearErrorsCommand(click.Command):
@@ -44,6 +48,8 @@ class ClearErrorsCommand(click.Command):
             print_line("Interrupted. Run the same command again to go on where it can.")
             ctx.exit(130)
         except InputError as error:
+            if ctx.meta.get(_VERBOSE):
+                traceback.print_exc()
             # what the rooms below call 'force' is an option here
             raise click.UsageError(str(error).replace("'force'", "--force")) from error
         except OSError as error:
@@ -54,16 +60,71 @@ class ClearErrorsCommand(click.Command):
             ) from error
 
 
+_VERBOSE, _DEVICE = "kcseg.verbose", "kcseg.device"
+_version = click.version_option(kcseg.__version__)
+
+
+def _set_quiet(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    console.quiet = value
+
+
+def _set_verbose(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    ctx.meta[_VERBOSE] = value
+
+
+def _choose_device(ctx: click.Context, option: click.Parameter, value: str | None) -> None:
+    ctx.meta[_DEVICE] = value
+
+
+_of_every_command = (
+    click.option(
+        "-v",
+        "--verbose",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_verbose,
+        help="Show what the libraries print, and where in the code an error arises.",
+    ),
+    click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        expose_value=False,
+        callback=_set_quiet,
+        help="Print nothing but errors.",
+    ),
+    _version,
+)
+
+
+class OneCommand(ClearErrorsCommand):
+    """A command with what all of them can be asked."""
+
+    def __init__(self, *arguments: Any, **settings: Any):
+        super().__init__(*arguments, **settings)
+        for option in _of_every_command:
+            option(self)
+
+
 class ClearErrorsGroup(ClearErrorsCommand, click.Group):
     """A group of such commands."""
 
-    command_class = ClearErrorsCommand
+    command_class = OneCommand
 
 
 @click.group(cls=ClearErrorsGroup)
-@click.version_option(kcseg.__version__)
+@_version
 def main() -> None:
     """Find the renal cortex in coronal CT and measure it. Research software, not a medical device."""
+
+
+device_option = click.option(
+    "--device",
+    type=click.Choice(("cpu", "gpu")),
+    expose_value=False,
+    callback=_choose_device,
+    help="Compute there.  [default: on a GPU where TensorFlow finds one]",
+)
 
 
 def print_line(text: str) -> None:
@@ -83,13 +144,15 @@ def print_table(*parts: Sequence[Mapping[str, object]], strong: str = "") -> Non
 
 
 @contextmanager
-def progress_bars() -> Iterator[Tell]:
+def progress_bars(folder: Path | None = None) -> Iterator[Tell]:
     """Yield a `Tell` that draws a bar for each stage, with count, elapsed time, time left and note.
 
-    Where the output is no terminal, it prints a line as a stage begins, and after each twentieth of it.
+    Where the output is no terminal, it prints a line as a stage begins, and after each twentieth of it. The log in
+    `folder` gets these lines, too, as soon as the folder is there; what it held stays.
     """
+    logged = _progress_lines(_appended_to(folder / LOG)) if folder else silent
     if not console.is_terminal:
-        yield _progress_lines()
+        yield told_both(_progress_lines(print_line), logged)
         return
     clock = (TimeElapsedColumn(), "left", TimeRemainingColumn())
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), *clock, "{task.fields[note]}")
@@ -97,6 +160,7 @@ def progress_bars() -> Iterator[Tell]:
     with Progress(*columns, console=console) as bars:
 
         def show(stage: str, done: int, total: int, note: str = "") -> None:
+            logged(stage, done, total, note)
             if stage not in tasks:
                 ended = [task.id for task in bars.tasks if task.finished]
                 if ended and len(bars.tasks) >= _MOST_BARS:  # the screen would fill with bars
@@ -107,7 +171,7 @@ def progress_bars() -> Iterator[Tell]:
         yield show
 
 
-def _progress_lines() -> Tell:
+def _progress_lines(write: Callable[[str], None]) -> Tell:
     begun, printed = time.monotonic(), dict[str, int]()
 
     def show(stage: str, done: int, total: int, note: str = "") -> None:
@@ -115,17 +179,53 @@ def _progress_lines() -> Tell:
         if share > printed.get(stage, -1):
             printed[stage] = share
             seconds = timedelta(seconds=round(time.monotonic() - begun))
-            print_line("  ".join(filter(None, (f"{seconds}  {stage}  {done}/{total}", note))))
+            write("  ".join(filter(None, (f"{seconds}  {stage}  {done}/{total}", note))))
 
     return show
 
 
+def _appended_to(log: Path) -> Callable[[str], None]:
+    """Return what writes a line to a log, the first time with the day and the command before it."""
+    head = [f"{_LOG_HEAD}{kcseg.__version__}, {datetime.now():%Y-%m-%d %H:%M}: {' '.join(sys.argv[1:])}"]
+
+    def write(line: str) -> None:
+        if not log.parent.is_dir() or (is_file(log) and not log.read_text().startswith(_LOG_HEAD)):
+            return
+        with log.open("a") as file:
+            file.write("\n".join((*head, line, "")))
+        head.clear()
+
+    return write
+
+
 @contextmanager
 def quiet_import() -> Iterator[None]:
-    """Hold back what TensorFlow's libraries print while they are imported; show it if the import fails.
+    """Import TensorFlow for the device that was asked for, and hold back what its libraries print meanwhile.
 
-    They write past Python to the file descriptor, and no setting silences them.
+    They write past Python to the file descriptor, and no setting silences them. It is shown if the import fails.
+
+    Raises:
+        InputError: a GPU is asked for, and TensorFlow finds none.
     """
+    asked = click.get_current_context().meta
+    if asked.get(_DEVICE) == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    if asked.get(_VERBOSE):
+        yield
+    else:
+        with _held_back_stderr():
+            yield
+    if asked.get(_DEVICE) == "gpu":
+        import keras
+
+        if not keras.distribution.list_devices("gpu"):
+            raise InputError(
+                "TensorFlow finds no GPU on this machine; leave --device out to compute on the CPU"
+            )
+
+
+@contextmanager
+def _held_back_stderr() -> Iterator[None]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from kcseg.cli.console import main, print_line, progress_bars, quiet_import
+from kcseg.cli.console import device_option, main, print_line, progress_bars, quiet_import
 from kcseg.cli.settings import PATH, trained_on_option
 from kcseg.files import read_text
 
@@ -26,6 +26,7 @@ from kcseg.files import read_text
 @click.option("--duration", help="How long training took and where, for the model card.")
 @click.option("--notes", type=PATH, help="Markdown file: what was seen on real images, for the model card.")
 @click.option("--force", is_flag=True, help="Replace earlier weights.")
+@device_option
 def pack(
     run: Path,
     out: Path,

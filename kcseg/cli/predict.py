@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kcseg.cli.console import main, print_line, print_table, progress_bars, quiet_import
+from kcseg.cli.console import device_option, main, print_line, print_table, progress_bars, quiet_import
 from kcseg.cli.settings import PATH
 from kcseg.errors import InputError
 from kcseg.ray import joined
@@ -71,6 +71,7 @@ _SCAN_COLUMNS = {
     metavar="ADDRESS|auto",
     help="Share the images out over this Ray cluster; FILES, --model and --out must be on a disk all nodes share.",
 )
+@device_option
 def predict(
     files: tuple[Path, ...],
     out: Path,

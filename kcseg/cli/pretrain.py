@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kcseg.cli.console import main, print_line, progress_bars, quiet_import
+from kcseg.cli.console import device_option, main, print_line, progress_bars, quiet_import
 from kcseg.cli.settings import PATH, config_options
 from kcseg.config import Config
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.option("--coco", type=PATH, required=True, help="Folder in COCO's 2017 layout.")
 @config_options
 @click.option("--run", "folder", type=PATH, required=True, help="Folder for the weights.")
+@device_option
 def pretrain(coco: Path, config: Config, folder: Path) -> None:
     """Train the network on COCO persons, for kcseg train --pretrained.
 
@@ -27,7 +28,7 @@ def pretrain(coco: Path, config: Config, folder: Path) -> None:
         from kcseg.study.pretraining import report_pretraining
         from kcseg.training import pretrain as training
 
-    with progress_bars() as tell:
+    with progress_bars(folder) as tell:
         train, _ = training.pretrain(folder, coco, config, tell=tell, on_read=_show_skipped)
     page = report_pretraining(folder, config, train)
     print_line(f"Weights in {folder / 'pretrained.npz'}")

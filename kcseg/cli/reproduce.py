@@ -3,13 +3,14 @@
 from datetime import date
 from pathlib import Path
 
-from kcseg.cli.console import main, print_line, progress_bars, quiet_import
+from kcseg.cli.console import device_option, main, print_line, progress_bars, quiet_import
 from kcseg.cli.settings import study_options
 from kcseg.config import Config
 
 
 @main.command()
 @study_options
+@device_option
 def reproduce(
     data: Path | None,
     coco: Path | None,
@@ -27,7 +28,7 @@ def reproduce(
         from kcseg.study.reproduce import reproduce as run_study
 
     study = Study(config, data=data, coco=coco, seeds=seeds, steps=steps, created=date.today())
-    with progress_bars() as tell:
+    with progress_bars(folder) as tell:
         page = run_study(folder, study, tell)
     print_line(f"Look at {page}")
     print_line(f"The same as Markdown: {folder / 'reproduction.md'}")

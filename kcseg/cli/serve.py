@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from kcseg.cli.console import main, print_line, quiet_import
+from kcseg.cli.console import device_option, main, print_line, quiet_import
 from kcseg.cli.settings import PATH
 from kcseg.errors import InputError
 
@@ -17,6 +17,7 @@ _PORT = click.IntRange(0, 65535)
 @click.option("--host", default="127.0.0.1", help="Where to listen; by default this machine alone.")
 @click.option("--port", type=_PORT, default=8501, help="For REST; 0 takes a free one.")
 @click.option("--grpc-port", type=_PORT, default=8500, help="For gRPC; 0 takes a free one.")
+@device_option
 def serve(model: Path | None, host: str, port: int, grpc_port: int) -> None:
     """Serve MODEL over the REST and gRPC APIs of TF Serving.
 
@@ -25,6 +26,7 @@ def serve(model: Path | None, host: str, port: int, grpc_port: int) -> None:
     version dropped beside the old one takes over. SIGTERM and Ctrl-C finish what is in flight. There is no
     encryption and no password: everybody who reaches the port may use it.
     """
+    print_line(f"Loading {model or 'the weights that come with kcseg'}")
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("kcseg").setLevel(logging.INFO)
     with quiet_import():

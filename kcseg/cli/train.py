@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kcseg.cli.console import main, print_line, print_table, progress_bars, quiet_import
+from kcseg.cli.console import device_option, main, print_line, print_table, progress_bars, quiet_import
 from kcseg.cli.settings import PATH, config_options, data_option
 from kcseg.config import Config
 from kcseg.ray import joined
@@ -25,6 +25,7 @@ from kcseg.ray import joined
     metavar="ADDRESS|auto",
     help="Train the members side by side on this Ray cluster; the run folder must be on a disk all nodes share.",
 )
+@device_option
 def train(
     data: Path | None,
     config: Config,
@@ -45,7 +46,7 @@ def train(
         from kcseg.training.members import train_members
         from kcseg.training.on_ray import train_members_on_ray
 
-    with joined(cluster) if cluster else nullcontext(), progress_bars() as tell:
+    with joined(cluster) if cluster else nullcontext(), progress_bars(folder) as tell:
         scores = run_challenge(
             folder,
             config,

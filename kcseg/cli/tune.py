@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kcseg.cli.console import main, print_line, print_table, progress_bars, quiet_import
+from kcseg.cli.console import device_option, main, print_line, print_table, progress_bars, quiet_import
 from kcseg.cli.settings import PATH, config_options, data_option
 from kcseg.config import Config
 from kcseg.config_json import from_json
@@ -34,6 +34,7 @@ from kcseg.errors import InputError
     default=30.0,
     help="With several machines: minutes of silence after which one counts as missing.",
 )
+@device_option
 def tune(
     data: Path | None,
     folder: Path,
@@ -81,7 +82,7 @@ def tune(
         most_ms_per_image=max_ms_per_image,
         random=random,
     )
-    with progress_bars() as tell:
+    with progress_bars(None if post.is_worker else folder) as tell:
         if data is None:
             data = folder / "challenge"
             simulate_challenge(data, replace(config.simulation, test=0), tell=tell, workers=2)

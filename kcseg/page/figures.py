@@ -13,9 +13,9 @@ from kcseg.files import write
 from kcseg.image.window import window
 
 _DPI = 140
-_DISPLAY_HU = (-150.0, 250.0)
+DISPLAY_HU = (-150.0, 250.0)
 PREDICTION, REFERENCE, BOTH = (0.2, 0.55, 1.0), (1.0, 0.15, 0.15), (1.0, 0.45, 0.85)
-KIDNEY = (1.0, 0.85, 0.1)
+KIDNEY, DISAGREEMENT = (1.0, 0.85, 0.1), (1.0, 0.5, 0.0)
 
 
 def overlay(image_hu: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -31,15 +31,16 @@ def outlined(
     return np.where(rim[..., np.newaxis], np.array(colour), picture)
 
 
-def marked(picture: np.ndarray, bar_px: int) -> np.ndarray:
-    """Mark the patient's right and left, and draw a bar of this length, into a picture (height, width, 3) in [0, 1].
+def marked(picture: np.ndarray, bar_px: int, caption: str) -> np.ndarray:
+    """Write the patient's right and left, a bar of this length and a caption into a picture in [0, 1].
 
-    Returns uint8 of the same shape.
+    `picture` is (height, width, 3); returns uint8 of the same shape.
     """
     image = PIL.Image.fromarray((picture * 255).astype(np.uint8))
     draw, bottom = PIL.ImageDraw.Draw(image), image.height - 8
     for text, column in (("R", 6), ("L", image.width - 16)):
         draw.text((column, image.height // 2 - 8), text, fill="white", font_size=16)
+    draw.text((8, 6), caption, fill="white", font_size=14, stroke_width=1, stroke_fill="black")
     draw.line([(8, bottom), (8 + bar_px, bottom)], fill="white", width=2)
     return np.asarray(image)
 
@@ -52,11 +53,12 @@ def against_reference(image_hu: np.ndarray, mask: np.ndarray, reference: np.ndar
 
 
 def tint(picture: np.ndarray, mask: np.ndarray, colour: tuple[float, float, float]) -> np.ndarray:
-    """Mix the masked pixels half and half with a colour, so that the picture still shows.
+    """Mix the masked pixels half and half with a colour, so that the picture still shows; less where a mask is soft.
 
-    `picture` float (height, width, 3) in [0, 1], `mask` bool (height, width).
+    `picture` float (height, width, 3) in [0, 1], `mask` bool, or float in [0, 1], (height, width).
     """
-    return np.where(mask[..., np.newaxis], 0.5 * picture + 0.5 * np.array(colour), picture)
+    share = 0.5 * np.clip(mask, 0, 1)[..., np.newaxis]
+    return (1 - share) * picture + share * np.array(colour)
 
 
 def overlay_figure(
@@ -205,4 +207,4 @@ def save_figures(folder: Path, drawn: Mapping[str, tuple[Figure, str]]) -> list[
 
 def grey(image_hu: np.ndarray) -> np.ndarray:
     """Return an image in HU (height, width) as a grey picture, float64 (height, width, 3) in [0, 1]."""
-    return np.repeat(window(image_hu, _DISPLAY_HU)[..., np.newaxis], 3, axis=-1).astype(float)
+    return np.repeat(window(image_hu, DISPLAY_HU)[..., np.newaxis], 3, axis=-1).astype(float)

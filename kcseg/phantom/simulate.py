@@ -26,7 +26,7 @@ from kcseg.files import (
 )
 from kcseg.phantom.annotator import FaultRates, annotate
 from kcseg.phantom.case import draw_case, draw_wide_case
-from kcseg.processes import end_with_parent
+from kcseg.processes import end_with_parent, left_to_parent
 from kcseg.progress import Tell, counted, silent
 from kcseg.results import remove_files
 
@@ -165,7 +165,16 @@ def _mapper(workers: int) -> Iterator[Callable[..., Iterable[Any]]]:
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin_worker) as pool:
-        yield partial(pool.map, chunksize=4)
+
+        def run(*work: Any) -> Iterable[Any]:
+            with left_to_parent():  # all start with the first work
+                return pool.map(*work, chunksize=4)
+
+        try:
+            yield run
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _begin_worker() -> None:

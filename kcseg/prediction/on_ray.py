@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kcseg.errors import InputError
-from kcseg.prediction.predict import Prediction, make_room, parts, predict_part, write_table
+from kcseg.prediction.predict import make_room, parts, predict_part, write_table
+from kcseg.prediction.result import Prediction
 from kcseg.progress import Tell, counted, silent
 from kcseg.ray import worker_share
 from kcseg.serving.local import find_model

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -19,12 +21,14 @@ def test_a_mask_an_overlay_and_a_row_for_each_image(tmp_path, trained_run, ring_
     assert result.exit_code == 0, result.output
     rows = read_csv(out / "table.csv")
     assert [row["id"] for row in rows] == ["0000", "0001", "0002", "0003"]
+    as_json = json.loads((out / "table.json").read_text())
+    assert [str(row["cortex_mm2"]) for row in as_json] == [row["cortex_mm2"] for row in rows]
     for row in rows:
         mask = np.asarray(Image.open(out / "masks" / f"{row['id']}.png"))
         assert mask.shape == (32, 32) and set(np.unique(mask)) <= {0, 255}
         assert float(row["cortex_mm2"]) == np.count_nonzero(mask)
         assert f"overlays/{row['id']}.png" in (out / "index.html").read_text()
-        assert Image.open(out / "overlays" / f"{row['id']}.png").width == 2 * 18 * 32
+        assert Image.open(out / "overlays" / f"{row['id']}.png").width == 3 * 18 * 32
 
 
 def test_an_image_without_cortex_is_said_to_have_none(tmp_path, trained_run):

@@ -7,7 +7,8 @@ import pytest
 
 from kcseg.errors import InputError
 from kcseg.prediction.expectation import Expectation
-from kcseg.prediction.predict import on_grid, predict_files
+from kcseg.prediction.predict import predict_files
+from kcseg.prediction.result import on_grid
 from kcseg.serving.contract import KIDNEY, OUTPUTS, outputs_with_kidney
 from kcseg.serving.runner import Ensemble, Segmentation
 

@@ -15,6 +15,7 @@ from kcseg.image.nifti import read_volume, write_volume
 from kcseg.image.volume import resampled
 from kcseg.page.figures import KIDNEY, outlined, overlay
 from kcseg.page.page import write_page
+from kcseg.prediction.viewer import LIBRARY, write_viewer
 from kcseg.progress import Tell, counted, silent, within
 from kcseg.results import begin, refuse_taken
 from kcseg.scan.dicom_seg import can_write_dicom_seg, write_dicom_seg
@@ -82,7 +83,7 @@ def _predict_scan(
 
 
 def write_scan(out: Path, id: str, result: ScanResult) -> None:
-    """Write the labels, the thickness map and the montage of a scan, and its measures last.
+    """Write the labels, the thickness map, the montage and the viewer of a scan, and its measures last.
 
     Of a DICOM series, `segmentations/<id>.dcm`, too, where the extra kcseg[dicom] is installed.
     """
@@ -95,6 +96,7 @@ def write_scan(out: Path, id: str, result: ScanResult) -> None:
             np.maximum(part, thickness_map(scan, masks), out=part)
     write_volume(out / "thickness" / f"{id}.nii.gz", thickness, scan.affine, scan.unit)
     if sides := [masks.side for masks in result.masks]:
+        write_viewer(out / "viewers" / f"{id}.html", id, scan, labels)
         montage = np.concatenate([_montage(scan, labels, side) for side in sides], axis=0)
         with atomic_path(out / "montages" / f"{id}.png") as temporary:
             PIL.Image.fromarray(montage).save(temporary)
@@ -108,7 +110,8 @@ def write_scan(out: Path, id: str, result: ScanResult) -> None:
 
 def _names(id: str) -> list[str]:
     volumes = [f"{kind}/{id}.nii.gz" for kind in ("labels", "thickness")]
-    return [*volumes, f"segmentations/{id}.dcm", f"montages/{id}.png", f"measures/{id}.json"]
+    pages = [f"viewers/{LIBRARY}", f"viewers/{id}.html", f"montages/{id}.png"]
+    return [*volumes, *pages, f"segmentations/{id}.dcm", f"measures/{id}.json"]
 
 
 def _rows(id: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -10,8 +10,11 @@ import pytest
 
 from kcseg.page.page import Section, write_page, write_sections
 from kcseg.prediction.predict import predict_files
+from kcseg.prediction.viewer import write_viewer
+from kcseg.scan.result import LABELS
 from kcseg.serving.runner import Ensemble
 from tests.prediction.test_predict import Kidneys, expecting_by_disagreement, write_kidney
+from tests.scan.conftest import Body, axial
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
@@ -59,23 +62,22 @@ def look(path, clicks=(), text=""):
     looking.write_text(
         f"<!doctype html><meta charset=utf-8><body>{frame}<script>onload = () => {{{script}}}</script></body>"
     )
-    options = ("--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files")
+    shown = opened(looking, "--disable-gpu", "--allow-file-access-from-files")
+    return json.loads(html.unescape(re.search(r"<body>(.*)</body>", shown, re.DOTALL)[1]))
+
+
+def opened(path, *options):
+    """A page as it stands in the browser after its scripts, none of which may complain."""
+    common = ("--headless", "--no-sandbox", "--virtual-time-budget=20000", "--enable-logging=stderr")
     found = subprocess.run(
-        [
-            CHROMIUM,
-            *options,
-            "--virtual-time-budget=20000",
-            "--enable-logging=stderr",
-            "--dump-dom",
-            looking.as_uri(),
-        ],
+        [CHROMIUM, *common, *options, "--dump-dom", path.as_uri()],
         capture_output=True,
         text=True,
         check=True,
         timeout=120,
     )
     assert "CONSOLE" not in found.stderr, found.stderr
-    return json.loads(html.unescape(re.search(r"<body>(.*)</body>", found.stdout, re.DOTALL)[1]))
+    return found.stdout
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +137,12 @@ def test_reports_and_scans_fit_every_screen(tmp_path):
     for path in (page, tmp_path / "scans.html"):
         said = look(path)
         assert said["overflow"] == {"360": 0, "768": 0, "1920": 0} and not said["broken"]
+
+
+def test_a_scan_is_drawn_in_three_planes_from_disk(tmp_path):
+    """With software in place of a graphics card."""
+    scan = Body().scan(*axial((3.0, 3.0, 4.0)))
+    labels = (scan.hu > 150).astype("uint8") * LABELS["right cortex"]
+    write_viewer(tmp_path / "one.html", "one", scan, labels)
+    shown = opened(tmp_path / "one.html", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+    assert '<body data-shown="2">' in shown  # volumes drawn: the CT and its labels

@@ -50,7 +50,8 @@ def test_a_row_for_each_kidney_and_files_beside_it(results):
     said = json.loads((out / "measures.json").read_text())
     assert said["labels"] == LABELS and len(said["scans"]["anna"]["kidneys"]) == 2
     assert (out / "montages" / "anna.png").is_file()
-    assert "anna" in (out / "index.html").read_text()
+    assert "viewers/anna.html" in (out / "index.html").read_text()
+    assert {path.name for path in (out / "viewers").iterdir()} == {"anna.html", "niivue.js"}
 
 
 def test_labels_lie_on_the_grid_of_the_scan_and_hold_what_the_table_says(results, scan):

@@ -15,7 +15,7 @@ from kcseg.serving.runner import Segmentation
 _LEAST_KIDNEY_MM2, _LARGEST_KIDNEY_MM2 = 300.0, 12000.0
 _BONE_HU = 330.0  # no kidney's parenchyma is as bright on average
 # Of a kidney the members are sure nearly everywhere, and of what in it is cortex; of a spleen or a vessel, less so.
-_SURE, _LEAST_SURE = 0.9, 0.5
+SURE, _LEAST_SURE = 0.9, 0.5
 _WHOLE_BODY_MM = 250.0  # an image as wide as this shows both sides, so that it has a middle
 _BODY_HU = -300.0
 
@@ -54,7 +54,7 @@ def find_kidneys(hu: np.ndarray, found: Segmentation, spacing_mm: Spacing) -> li
     best: dict[str, tuple[float, np.ndarray]] = {}
     for number in range(1, count + 1):
         part = parts == number
-        sure = float((share[part] > _SURE).mean())
+        sure = float((share[part] > SURE).mean())
         decided = float(np.abs(2 * found.probability[part] - 1).mean())
         score = (sure * decided) ** 2 * np.count_nonzero(part)
         side = "" if middle is None else "right" if _column(part) < middle else "left"
@@ -73,12 +73,15 @@ def _describe(
     hu: np.ndarray, found: Segmentation, kidney: np.ndarray, side: str, spacing_mm: Spacing
 ) -> FoundKidney:
     cortex = found.mask & binary_dilation(kidney)
+    # where the outline strays into liver or spleen, their HU are none of the kidney's
+    assert found.kidney_probability is not None
+    sure = binary_fill_holes(kidney & (found.kidney_probability > SURE))
     edges = (kidney[0], kidney[-1], kidney[:, 0], kidney[:, -1])
     return FoundKidney(
         kidney=kidney | cortex,
         cortex=cortex,
         side=side,
-        contrast_hu=measure_contrast(hu, cortex, kidney, spacing_mm),
+        contrast_hu=measure_contrast(hu, cortex & sure, sure, spacing_mm),
         is_cut=any(edge.any() for edge in edges),
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 from matplotlib.figure import Figure
+from scipy.ndimage import binary_dilation
 
 from kcseg.image.doubts import image_doubts
 from kcseg.image.formats import suffix, write_mask
@@ -31,7 +32,7 @@ from kcseg.serving.runner import Ensemble, Segmentation
 # Our choice, from the simulated challenge: below these a person should look before the mask is used.
 LITTLE_CORTEX_MM2 = 1000.0
 CLEAR_DISAGREEMENT = 0.2
-_PANEL_PX, _OUTLINE_PX = 576, 2
+_PANEL_PX, _OUTLINE_PX, _NEAR_PX = 576, 2, 10
 _FULL_DISAGREEMENT = 0.5  # half of the members for it, half against
 
 
@@ -91,7 +92,7 @@ class ImageResult:
         """Return uint8 (height, width, 3): the image, the same with its outlines, and the members' disagreement.
 
         Enlarged, so that the outlines are thin beside the cortex; that of the cortex, blue, lies over that of the
-        kidney, yellow. Disagreement is orange; it is left out where members say nothing of it.
+        kidney, yellow. Disagreement at the kidneys is orange; it is left out where members say nothing of it.
         """
         enlarge = max(1, _PANEL_PX // self.cortex.shape[0])
 
@@ -106,11 +107,17 @@ class ImageResult:
         shown = outlined(shown, enlarged(self.cortex), PREDICTION, _OUTLINE_PX)
         panels = {f"{DISPLAY_HU[0]:.0f} to {DISPLAY_HU[1]:.0f} HU": plain, legend: shown}
         if self.disagreement.any():
-            unsure = enlarged(self.disagreement / _FULL_DISAGREEMENT)
+            unsure = enlarged(self.disagreement / _FULL_DISAGREEMENT * self._near())
             panels["orange: members disagree"] = tint(plain, unsure, DISAGREEMENT)
         _, width_mm = self.image.spacing_mm or (1.0, 1.0)
         bar_px = round(50 / width_mm * enlarge)
         return np.concatenate([marked(panel, bar_px, caption) for caption, panel in panels.items()], axis=1)
+
+    def _near(self) -> np.ndarray:
+        """Return where it matters that members disagree: at the kidneys, or anywhere if none is told of."""
+        if self.kidneys is None or not self.kidneys.any():
+            return np.ones_like(self.cortex)
+        return binary_dilation(self.kidneys, iterations=_NEAR_PX)
 
     def figure(self) -> Figure:
         """Draw the picture, with what is measured of each kidney above it."""

@@ -19,7 +19,7 @@ _BODY_HU, _LUNG_HU, _SOFT_HU = -300.0, (-950.0, -600.0), (20.0, 200.0)
 _LEAST_ML, _LARGEST_ML = 30.0, 700.0
 _BESIDE_MM = (15.0, 130.0)
 _ACROSS_MM = 15.0  # a part that reaches so far to both sides of the middle is no single kidney
-_SURE, _LEAST_SURE = 0.9, 0.5  # of a kidney the members are sure nearly everywhere
+SURE, _LEAST_SURE = 0.9, 0.5  # of a kidney the members are sure nearly everywhere
 _MARGIN_MM = 12.0  # around a kidney that was seen in every fourth slice
 _TOTAL_SEGMENTATOR = {2: "right", 3: "left"}  # its labels of the kidneys, among more than a hundred
 
@@ -99,7 +99,7 @@ def _surest_parts(frame: Frame, share: np.ndarray, middle: float) -> Iterator[Lo
     """Yield the part on each side of which the members are surest, by volume."""
     parts, _ = label(share > 0.5, np.ones((3, 3, 3)))
     volumes = np.bincount(parts.ravel())[1:] * frame.step_mm / 1000
-    sure = np.bincount(parts.ravel(), share.ravel() > _SURE)[1:] * frame.step_mm / 1000
+    sure = np.bincount(parts.ravel(), share.ravel() > SURE)[1:] * frame.step_mm / 1000
     boxes = find_objects(parts)
     best: dict[str, Located] = {}
     for place in np.argsort(-(sure**2) / np.maximum(volumes, 1e-9), kind="stable").tolist():

@@ -78,10 +78,14 @@ def measure(scan: Scan, masks: KidneyMasks, *, any_contrast: bool = False) -> Me
 def contrast_of(scan: Scan, masks: KidneyMasks) -> float | None:
     """Return the median contrast of the slices nearest to coronal ones, each counted by its kidney's area.
 
-    In all of them together the hilum's vessels and urine would pass for dark medulla.
+    In all of them together the hilum's vessels and urine would pass for dark medulla. Where the outline strays into
+    liver or spleen, the members are not sure, and their HU do not count.
     """
     axis = int(np.abs(scan.affine[1, :3]).argmax())
-    slices = [np.moveaxis(volume, axis, 0) for volume in (scan.hu[masks.window], masks.cortex, masks.kidney)]
+    slices = [
+        np.moveaxis(volume, axis, 0)
+        for volume in (scan.hu[masks.window], masks.cortex & masks.sure, masks.sure)
+    ]
     spacing_mm = np.delete(scan.spacing_mm, axis).tolist()
     found = [
         (contrast, np.count_nonzero(kidney))

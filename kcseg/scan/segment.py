@@ -8,7 +8,7 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, distance_transform
 
 from kcseg.config import PAPER
 from kcseg.progress import Tell, silent
-from kcseg.scan.locate import Located
+from kcseg.scan.locate import SURE, Located
 from kcseg.scan.scan import Frame, Scan
 from kcseg.serving.contract import IMAGES_TOGETHER
 from kcseg.serving.runner import Ensemble
@@ -21,13 +21,14 @@ _CONTEXT_MM = 45.0  # around a kidney, for the networks to see where it lies
 class KidneyMasks:
     """A kidney on the scan's grid: masks in a window of its voxels.
 
-    `kidney` and `cortex` are bool; `probability` and `disagreement` float32, the members' median for cortex and their
-    standard deviation.
+    `kidney`, `sure` and `cortex` are bool, `sure` the kidney where the members are sure of it; `probability` and
+    `disagreement` float32, the members' median for cortex and their standard deviation.
     """
 
     side: str
     window: tuple[slice, slice, slice]
     kidney: np.ndarray
+    sure: np.ndarray
     cortex: np.ndarray
     probability: np.ndarray
     disagreement: np.ndarray
@@ -85,14 +86,15 @@ def _on_scan(
     if one.mask is None:
         # other parts must not come near the kidney when the shares are resampled
         own = binary_dilation(without_appendages(kidney_share > threshold), iterations=2)
-        kidney = frame.to_scan(np.where(own, kidney_share, 0), scan, window) > threshold
-        kidney = binary_fill_holes(_largest(kidney))  # the sinus lies within the capsule
+        share = frame.to_scan(np.where(own, kidney_share, 0), scan, window)
+        kidney = binary_fill_holes(_largest(share > threshold))  # the sinus lies within the capsule
+        sure = binary_fill_holes(kidney & (share > SURE))
     else:
-        kidney = one.mask[window]
+        kidney = sure = one.mask[window]
     probability = frame.to_scan(cortex_share, scan, window)
     cortex = _largest((probability > threshold) & kidney)
     return KidneyMasks(
-        one.side, window, kidney, cortex, probability, frame.to_scan(disagreement, scan, window)
+        one.side, window, kidney, sure, cortex, probability, frame.to_scan(disagreement, scan, window)
     )
 
 

@@ -110,3 +110,16 @@ def replaced(found, *, kidney, cortex=None):
     mask = kidney & False if cortex is None else cortex
     share = mask.astype(np.float32)
     return Segmentation(mask, share, 0 * share, kidney.astype(np.float32))
+
+
+def test_liver_that_the_outline_strays_into_is_no_dark_medulla():
+    """The members call it kidney, and half as surely: a late phase stays one."""
+    hu, found = body(cortex_hu=180.0, medulla_hu=176.0)
+    liver = (ellipse(hu.shape, (95, 120), (38, 40)) > 0) & (found.kidney_probability == 0)
+    hu[liver] = 110.0
+    share = np.where(liver, 0.7, found.kidney_probability).astype(np.float32)
+    strayed = Segmentation(found.mask, found.probability, found.disagreement, share)
+    right, _ = find_kidneys(hu, strayed, MM)
+    assert (right.kidney & liver).sum() > 0.5 * liver.sum()
+    assert right.looks_alike and right.contrast_hu == pytest.approx(4, abs=3)
+    assert measure_contrast(hu, right.cortex, right.kidney, MM) > 50  # of all that is called kidney

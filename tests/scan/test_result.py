@@ -33,7 +33,7 @@ def test_contrast_is_that_of_cortex_and_medulla(spacing_mm, medulla_hu):
     kidney, medulla = (((places / (HALF_AXES_MM - less)) ** 2).sum(axis=-1) < 1 for less in (0, CORTEX_MM))
     nothing = np.zeros(shape, np.float32)
     window = tuple(slice(0, size) for size in shape)
-    masks = KidneyMasks("right", window, kidney, kidney & ~medulla, nothing, nothing)
+    masks = KidneyMasks("right", window, kidney, kidney, kidney & ~medulla, nothing, nothing)
     assert contrast_of(scan, masks) == pytest.approx(180 - medulla_hu, abs=12)
 
 

@@ -207,7 +207,8 @@ def quiet_import() -> Iterator[None]:
     Raises:
         InputError: a GPU is asked for, and TensorFlow finds none.
     """
-    asked = click.get_current_context().meta
+    context = click.get_current_context(silent=True)  # none in a notebook
+    asked = context.meta if context else {}
     if asked.get(_DEVICE) == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     if asked.get(_VERBOSE):

@@ -106,6 +106,11 @@ def test_quiet_prints_errors_alone(probe):
     assert failed.exit_code == 2 and "cannot be used" in failed.output and "Traceback" not in failed.output
 
 
+def test_a_notebook_may_import_quietly_too():
+    with quiet_import():
+        pass
+
+
 def test_verbose_shows_where_an_error_arises(probe):
     failed = probe("fail", "-v")
     assert failed.exit_code == 2 and "Traceback" in failed.output and "in probe" in failed.output

@@ -49,6 +49,7 @@ def test_serve_takes_packed_weights(tmp_path, packed, ring_challenge):
         [*command, "--port", "0", "--grpc-port", "0"], stdout=subprocess.PIPE, text=True
     )
     try:
+        assert server.stdout.readline().startswith("Loading ")
         address = re.search(r"http://\S+", server.stdout.readline()).group()
         for name, model in {"served": address, "folder": packed}.items():
             result = kcseg("predict", ring_challenge / "test", "--model", model, "--out", tmp_path / name)

@@ -29,6 +29,7 @@ def test_told_to_stop_it_finishes_what_is_in_flight(exported):
         text=True,
     )
     try:
+        assert process.stdout.readline().startswith("Loading ")  # which takes some seconds
         line = process.stdout.readline()
         host, port = re.search(
             r"http://([\d.]+):(\d+)/v1/models/kcseg and grpc://127.0.0.1:\d+/kcseg", line

@@ -68,12 +68,8 @@ def _set_quiet(ctx: click.Context, option: click.Parameter, value: bool) -> None
     console.quiet = value
 
 
-def _set_verbose(ctx: click.Context, option: click.Parameter, value: bool) -> None:
-    ctx.meta[_VERBOSE] = value
-
-
-def _choose_device(ctx: click.Context, option: click.Parameter, value: str | None) -> None:
-    ctx.meta[_DEVICE] = value
+def _remember(ctx: click.Context, option: click.Parameter, value: bool | str | None) -> None:
+    ctx.meta[f"kcseg.{option.name}"] = value
 
 
 _of_every_command = (
@@ -82,7 +78,7 @@ _of_every_command = (
         "--verbose",
         is_flag=True,
         expose_value=False,
-        callback=_set_verbose,
+        callback=_remember,
         help="Show what the libraries print, and where in the code an error arises.",
     ),
     click.option(
@@ -122,7 +118,7 @@ device_option = click.option(
     "--device",
     type=click.Choice(("cpu", "gpu")),
     expose_value=False,
-    callback=_choose_device,
+    callback=_remember,
     help="Compute there.  [default: on a GPU where TensorFlow finds one]",
 )
 
@@ -160,7 +156,6 @@ def progress_bars(folder: Path | None = None) -> Iterator[Tell]:
     with Progress(*columns, console=console) as bars:
 
         def show(stage: str, done: int, total: int, note: str = "") -> None:
-            logged(stage, done, total, note)
             if stage not in tasks:
                 ended = [task.id for task in bars.tasks if task.finished]
                 if ended and len(bars.tasks) >= _MOST_BARS:  # the screen would fill with bars
@@ -168,7 +163,7 @@ def progress_bars(folder: Path | None = None) -> Iterator[Tell]:
                 tasks[stage] = bars.add_task(stage, note="")
             bars.update(tasks[stage], completed=done, total=total, note=note)
 
-        yield show
+        yield told_both(show, logged)
 
 
 def _progress_lines(write: Callable[[str], None]) -> Tell:
@@ -189,7 +184,9 @@ def _appended_to(log: Path) -> Callable[[str], None]:
     head = [f"{_LOG_HEAD}{kcseg.__version__}, {datetime.now():%Y-%m-%d %H:%M}: {' '.join(sys.argv[1:])}"]
 
     def write(line: str) -> None:
-        if not log.parent.is_dir() or (is_file(log) and not log.read_text().startswith(_LOG_HEAD)):
+        if not log.parent.is_dir():
+            return
+        if head and is_file(log) and not log.read_text().startswith(_LOG_HEAD):
             return
         with log.open("a") as file:
             file.write("\n".join((*head, line, "")))

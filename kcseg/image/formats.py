@@ -16,7 +16,7 @@ from kcseg.image.dicom import is_dicom, read_dicom
 from kcseg.image.grid import Grid
 from kcseg.image.image import Image, Mask
 from kcseg.image.limits import MAXIMUM_HU, check_bytes, check_size
-from kcseg.image.nifti import read_nifti
+from kcseg.image.nifti import read_nifti, write_nifti
 from kcseg.image.png import read_png, read_png_hu
 
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -84,8 +84,8 @@ def read_mask(path: Path | str) -> Mask:
         return Mask(_as_mask(path, pixels), grid)
 
 
-def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Write a bool mask (height, width) as npy (bool) or PNG (8-bit grey, 0 and 255), by suffix.
+def write_mask(path: Path, mask: np.ndarray, grid: Grid | None = None) -> None:
+    """Write a bool mask (height, width) by suffix: npy (bool), PNG (8-bit, 0 and 255), or NIfTI (0 and 1) on a grid.
 
     Raises:
         InputError: another suffix, or the file cannot be written.
@@ -95,8 +95,12 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
     elif suffix(path) == ".png":
         grey = PIL.Image.fromarray(np.where(mask, 255, 0).astype(np.uint8))
         write(path, lambda file: grey.save(file, "PNG"))
+    elif suffix(path) in (".nii", ".nii.gz"):
+        write_nifti(path, mask, grid or Grid())
     else:
-        raise InputError(f"expected .npy or .png as the suffix of a mask, got {path.name}; rename it")
+        raise InputError(
+            f"expected {', '.join(MASK_SUFFIXES)} as the suffix of a mask, got {path.name}; rename it"
+        )
 
 
 def is_image(path: Path) -> bool:

@@ -9,13 +9,12 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, label
 from kcseg.config import PAPER
 from kcseg.image.contrast import contrast_doubts, looks_alike, measure_contrast
 from kcseg.image.grid import Spacing
+from kcseg.scan.locate import LEAST_SURE, SURE
 from kcseg.serving.runner import Segmentation
 
 # Our choice, in what a coronal slice through an adult's kidney shows.
 _LEAST_KIDNEY_MM2, _LARGEST_KIDNEY_MM2 = 300.0, 12000.0
 _BONE_HU = 330.0  # no kidney's parenchyma is as bright on average
-# Of a kidney the members are sure nearly everywhere, and of what in it is cortex; of a spleen or a vessel, less so.
-SURE, _LEAST_SURE = 0.9, 0.5
 _WHOLE_BODY_MM = 250.0  # an image as wide as this shows both sides, so that it has a middle
 _BODY_HU = -300.0
 
@@ -52,30 +51,30 @@ def find_kidneys(hu: np.ndarray, found: Segmentation, spacing_mm: Spacing) -> li
     parts, count = label(share > PAPER.ensemble.mask_threshold, np.ones((3, 3)))
     middle = _middle(hu, spacing_mm)
     best: dict[str, tuple[float, np.ndarray]] = {}
+    # of a kidney the members are sure nearly everywhere, and of what in it is cortex; of a spleen or a vessel, less so
     for number in range(1, count + 1):
         part = parts == number
         sure = float((share[part] > SURE).mean())
         decided = float(np.abs(2 * found.probability[part] - 1).mean())
         score = (sure * decided) ** 2 * np.count_nonzero(part)
         side = "" if middle is None else "right" if _column(part) < middle else "left"
-        if sure < _LEAST_SURE or not _may_be_kidney(hu, part, pixel_mm2):
+        if sure < LEAST_SURE or not _may_be_kidney(hu, part, pixel_mm2):
             continue
         if side not in best or score > best[side][0]:
             best[side] = score, binary_fill_holes(part)
     return [
-        _describe(hu, found, best[side][1], side, spacing_mm)
+        _describe(hu, found.mask, share, best[side][1], side, spacing_mm)
         for side in ("", "right", "left")
         if side in best
     ]
 
 
 def _describe(
-    hu: np.ndarray, found: Segmentation, kidney: np.ndarray, side: str, spacing_mm: Spacing
+    hu: np.ndarray, mask: np.ndarray, share: np.ndarray, kidney: np.ndarray, side: str, spacing_mm: Spacing
 ) -> FoundKidney:
-    cortex = found.mask & binary_dilation(kidney)
+    cortex = mask & binary_dilation(kidney)
     # where the outline strays into liver or spleen, their HU are none of the kidney's
-    assert found.kidney_probability is not None
-    sure = binary_fill_holes(kidney & (found.kidney_probability > SURE))
+    sure = binary_fill_holes(kidney & (share > SURE))
     edges = (kidney[0], kidney[-1], kidney[:, 0], kidney[:, -1])
     return FoundKidney(
         kidney=kidney | cortex,

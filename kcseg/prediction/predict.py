@@ -12,7 +12,6 @@ from kcseg.errors import InputError
 from kcseg.files import atomic_path, write_csv, write_json
 from kcseg.image.formats import read_image, write_mask
 from kcseg.image.listing import scan_images
-from kcseg.image.nifti import write_nifti
 from kcseg.page.page import write_page
 from kcseg.prediction.expectation import LOW_DICE
 from kcseg.prediction.result import Prediction, segment_images
@@ -116,9 +115,9 @@ def predict_part(
         for kind, mask in (("masks", result.cortex), ("kidneys", result.kidneys)):
             if mask is None:
                 continue
-            write_mask(out / kind / f"{id}.png", mask)
-            if result.image.grid.affine is not None:
-                write_nifti(out / kind / f"{id}.nii.gz", mask, result.image.grid)
+            grid = result.image.grid
+            for suffix in ("png", "nii.gz") if grid.affine is not None else ("png",):
+                write_mask(out / kind / f"{id}.{suffix}", mask, grid)
         with atomic_path(out / "overlays" / f"{id}.png") as temporary:
             PIL.Image.fromarray(result.picture()).save(temporary)
         yield [replace(row, id=id) for row in result.rows]

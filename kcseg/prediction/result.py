@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from scipy.ndimage import binary_dilation
 
 from kcseg.image.doubts import image_doubts
-from kcseg.image.formats import suffix, write_mask
+from kcseg.image.formats import write_mask
 from kcseg.image.image import Image, resample, sample
-from kcseg.image.nifti import write_nifti
 from kcseg.page.figures import (
     DISAGREEMENT,
     DISPLAY_HU,
@@ -27,11 +26,11 @@ from kcseg.page.figures import (
 )
 from kcseg.prediction.expectation import LOW_DICE, Expectation, features_of
 from kcseg.prediction.kidneys import doubts_of, find_kidneys
+from kcseg.scan.measure import CLEAR_DISAGREEMENT
 from kcseg.serving.runner import Ensemble, Segmentation
 
-# Our choice, from the simulated challenge: below these a person should look before the mask is used.
+# Our choice, from the simulated challenge: below it a person should look before the mask is used.
 LITTLE_CORTEX_MM2 = 1000.0
-CLEAR_DISAGREEMENT = 0.2
 _PANEL_PX, _OUTLINE_PX, _NEAR_PX = 576, 2, 10
 _FULL_DISAGREEMENT = 0.5  # half of the members for it, half against
 
@@ -82,11 +81,7 @@ class ImageResult:
         Raises:
             InputError: another suffix, or the file cannot be written.
         """
-        path = Path(path)
-        if suffix(path) in (".nii", ".nii.gz"):
-            write_nifti(path, self.cortex, self.image.grid)
-        else:
-            write_mask(path, self.cortex)
+        write_mask(Path(path), self.cortex, self.image.grid)
 
     def picture(self) -> np.ndarray:
         """Return uint8 (height, width, 3): the image, the same with its outlines, and the members' disagreement.
@@ -121,7 +116,7 @@ class ImageResult:
 
     def figure(self) -> Figure:
         """Draw the picture, with what is measured of each kidney above it."""
-        lines = (", ".join(filter(None, map(str, (row.side, _measured(row), row.note)))) for row in self.rows)
+        lines = (", ".join(filter(None, (row.side, _measured(row), row.note))) for row in self.rows)
         return gallery_figure([self.picture() / 255], ["\n".join(lines)], columns=1)
 
     def _repr_png_(self) -> bytes:

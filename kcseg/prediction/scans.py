@@ -15,7 +15,7 @@ from kcseg.image.nifti import read_volume, write_volume
 from kcseg.image.volume import resampled
 from kcseg.page.figures import KIDNEY, outlined, overlay
 from kcseg.page.page import write_page
-from kcseg.prediction.viewer import LIBRARY, write_viewer
+from kcseg.prediction.viewer import LIBRARY, write_library, write_viewer
 from kcseg.progress import Tell, counted, silent, within
 from kcseg.results import begin, refuse_taken
 from kcseg.scan.dicom_seg import can_write_dicom_seg, write_dicom_seg
@@ -51,7 +51,8 @@ def predict_scans(
     """
     if options.kidneys is None:
         refuse_without_kidneys(ensemble)
-    names = ["index.html", "table.csv", "measures.json", *(name for id in scans for name in _names(id))]
+    names = ["index.html", "table.csv", "measures.json", f"viewers/{LIBRARY}"]
+    names += (name for id in scans for name in _names(id))
     if force or is_file(out / "table.csv") or not is_file(out / "files.json"):
         refuse_taken(out, names, force=force)
         begin(out, names)
@@ -66,6 +67,7 @@ def predict_scans(
     rows = [row for id, found in measured.items() for row in _rows(id, found)]
     write_csv(out / "table.csv", rows)
     write_json(out / "measures.json", {"labels": LABELS, "scans": measured})
+    write_library(out / "viewers")
     write_page(out / "index.html", "scans.html", scans=measured)
     return rows
 
@@ -110,8 +112,8 @@ def write_scan(out: Path, id: str, result: ScanResult) -> None:
 
 def _names(id: str) -> list[str]:
     volumes = [f"{kind}/{id}.nii.gz" for kind in ("labels", "thickness")]
-    pages = [f"viewers/{LIBRARY}", f"viewers/{id}.html", f"montages/{id}.png"]
-    return [*volumes, *pages, f"segmentations/{id}.dcm", f"measures/{id}.json"]
+    pictures = [f"viewers/{id}.html", f"montages/{id}.png"]
+    return [*volumes, *pictures, f"segmentations/{id}.dcm", f"measures/{id}.json"]
 
 
 def _rows(id: str, found: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -14,29 +14,30 @@ from kcseg.image.volume import resampled
 from kcseg.page.figures import KIDNEY, PREDICTION
 from kcseg.page.page import write_page
 from kcseg.scan.result import LABELS
-from kcseg.scan.scan import Scan
+from kcseg.scan.scan import Frame, Scan
 
 LIBRARY = "niivue.js"  # beside the pages, for all of them
 _MARGIN_MM = 25.0
 _SHOWN_HU = (-200.0, 400.0)  # in 255 steps: the page carries its voxels, and small ones open fast
 
 
+def write_library(folder: Path) -> None:
+    """Write what draws the volumes, once for all pages of a folder."""
+    write(folder / LIBRARY, (files("kcseg") / "page" / LIBRARY).read_bytes())
+
+
 def write_viewer(path: Path, title: str, scan: Scan, labels: np.ndarray) -> None:
-    """Write a page that shows what lies around the kidneys, at 1 mm, with their labels; and the library it needs.
+    """Write a page that shows what lies around the kidneys, at 1 mm, with their labels; it needs the library beside it.
 
     `labels` are uint8 on the scan's grid, not all 0.
     """
     places = apply_affine(scan.affine, np.argwhere(labels))
-    low, high = places.min(axis=0) - _MARGIN_MM, places.max(axis=0) + _MARGIN_MM
-    affine = np.eye(4)
-    affine[:3, 3] = low
-    shape = np.ceil(high - low).astype(int) + 1
-    hu = resampled(scan.hu, scan.affine, affine, shape, fill=_SHOWN_HU[0])
-    shown = nibabel.Nifti1Image(hu.clip(*_SHOWN_HU), affine, dtype=np.uint8)
+    frame = Frame.around(places.min(axis=0) - _MARGIN_MM, places.max(axis=0) + _MARGIN_MM)
+    hu = resampled(scan.hu, scan.affine, frame.affine, frame.shape, fill=_SHOWN_HU[0])
+    shown = nibabel.Nifti1Image(hu.clip(*_SHOWN_HU), frame.affine, dtype=np.uint8)
     shown.header.set_slope_inter((_SHOWN_HU[1] - _SHOWN_HU[0]) / 255, _SHOWN_HU[0])
-    parts = nibabel.Nifti1Image(resampled(labels, scan.affine, affine, shape, labels=True), affine)
-    library = files("kcseg") / "page" / LIBRARY
-    write(path.parent / LIBRARY, library.read_bytes())
+    parts = resampled(labels, scan.affine, frame.affine, frame.shape, labels=True)
+    parts = nibabel.Nifti1Image(parts, frame.affine)
     write_page(path, "viewer.html", name=title, hu=_packed(shown), labels=_packed(parts), colours=_colours())
 
 

@@ -19,7 +19,7 @@ _BODY_HU, _LUNG_HU, _SOFT_HU = -300.0, (-950.0, -600.0), (20.0, 200.0)
 _LEAST_ML, _LARGEST_ML = 30.0, 700.0
 _BESIDE_MM = (15.0, 130.0)
 _ACROSS_MM = 15.0  # a part that reaches so far to both sides of the middle is no single kidney
-SURE, _LEAST_SURE = 0.9, 0.5  # of a kidney the members are sure nearly everywhere
+SURE, LEAST_SURE = 0.9, 0.5  # of a kidney the members are sure nearly everywhere
 _MARGIN_MM = 12.0  # around a kidney that was seen in every fourth slice
 _TOTAL_SEGMENTATOR = {2: "right", 3: "left"}  # its labels of the kidneys, among more than a hundred
 
@@ -103,7 +103,7 @@ def _surest_parts(frame: Frame, share: np.ndarray, middle: float) -> Iterator[Lo
     boxes = find_objects(parts)
     best: dict[str, Located] = {}
     for place in np.argsort(-(sure**2) / np.maximum(volumes, 1e-9), kind="stable").tolist():
-        if volumes[place] < _LEAST_ML or sure[place] < _LEAST_SURE * volumes[place]:
+        if volumes[place] < _LEAST_ML or sure[place] < LEAST_SURE * volumes[place]:
             continue
         slices, rows, columns = boxes[place]
         inside = parts[boxes[place]] == place + 1

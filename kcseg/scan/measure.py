@@ -18,7 +18,7 @@ from kcseg.scan.segment import KidneyMasks
 # Our choice: what within the capsule is neither fat nor urine nor stone counts as parenchyma.
 _PARENCHYMA_HU = (10.0, 350.0)
 _LIPS_MM = 6.0  # around the hilum, where cortex ends and has no thickness
-_CLEAR_DISAGREEMENT = 0.2
+CLEAR_DISAGREEMENT = 0.2  # our choice, from the simulated challenge: above it a person should look
 _OUTLINE_MM = 0.5  # by which an outline may be off
 
 
@@ -184,7 +184,7 @@ def _doubts(
         yield "kidney cut by the end of the scan"
     if not masks.cortex.any():
         yield "no cortex found"
-    elif disagreement is not None and disagreement > _CLEAR_DISAGREEMENT:
+    elif disagreement is not None and disagreement > CLEAR_DISAGREEMENT:
         yield "members disagree"
     yield from scan.notes
 

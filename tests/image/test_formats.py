@@ -190,7 +190,7 @@ def test_masks_in_formats_for_images_alone_are_refused(tmp_path, hu, save_dicom,
     assert "grey PNG" in refusal(read_mask, tmp_path / "a.png")
 
 
-@pytest.mark.parametrize("name", ["a.npy", "a.png"])
+@pytest.mark.parametrize("name", ["a.npy", "a.png", "a.nii", "a.nii.gz"])
 def test_written_masks_are_read_back_equal(tmp_path, mask, name):
     write_mask(tmp_path / "new" / name, mask)
     np.testing.assert_array_equal(read_mask(tmp_path / "new" / name).pixels, mask)

@@ -10,7 +10,7 @@ import pytest
 
 from kcseg.page.page import Section, write_page, write_sections
 from kcseg.prediction.predict import predict_files
-from kcseg.prediction.viewer import write_viewer
+from kcseg.prediction.viewer import write_library, write_viewer
 from kcseg.scan.result import LABELS
 from kcseg.serving.runner import Ensemble
 from tests.prediction.test_predict import Kidneys, expecting_by_disagreement, write_kidney
@@ -143,6 +143,7 @@ def test_a_scan_is_drawn_in_three_planes_from_disk(tmp_path):
     """With software in place of a graphics card."""
     scan = Body().scan(*axial((3.0, 3.0, 4.0)))
     labels = (scan.hu > 150).astype("uint8") * LABELS["right cortex"]
+    write_library(tmp_path)
     write_viewer(tmp_path / "one.html", "one", scan, labels)
     shown = opened(tmp_path / "one.html", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
     assert '<body data-shown="2">' in shown  # volumes drawn: the CT and its labels

@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,3 +36,21 @@ def left_to_parent() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def held_back_stderr() -> Iterator[None]:
+    """Hold back what is written to the standard error, past Python too; show it if an error is raised meanwhile."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held_back.seek(0)
+            os.write(kept, held_back.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

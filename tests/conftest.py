@@ -1,11 +1,14 @@
 """Small data made for the tests, and the console kept quiet."""
 
+import gc
 import json
 import os
 import shutil
 from dataclasses import replace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# several processes share the cores: with threads for every core in each, they wait for each other
+os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
 
 import numpy as np
 import pytest
@@ -19,6 +22,8 @@ from kcseg.serving.export import export_run
 from kcseg.study.pack import pack_run
 from kcseg.training.members import train_members
 from kcseg.training.run import load_run, open_run
+
+gc.freeze()  # what was imported stays: Keras collects garbage after each network, and would search it all
 
 _LONGEST = ("tests/test_notebooks.py", "tests/prediction/test_on_ray.py", "tests/training/test_on_ray.py")
 

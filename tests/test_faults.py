@@ -204,7 +204,7 @@ def save_model(graph, folder, signatures):
 
 def test_an_export_cut_off_anywhere_leaves_the_version_before(tmp_path, faults, tiny, monkeypatch, contents):
     graph = SimpleNamespace(traced={}, weights=lambda: None)
-    monkeypatch.setattr("kcseg.serving.export.EnsembleGraph", lambda *args: graph)
+    monkeypatch.setattr("kcseg.serving.export.EnsembleGraph.of", lambda *args: graph)
     monkeypatch.setattr("kcseg.serving.export.manifest", lambda *args, **more: {})
     monkeypatch.setattr("kcseg.serving.export.tf.saved_model.save", save_model)
     run = SimpleNamespace(
@@ -213,7 +213,6 @@ def test_an_export_cut_off_anywhere_leaves_the_version_before(tmp_path, faults, 
         export_folder=tmp_path / "versions",
         challenge=lambda data: tmp_path,
         missing_members=list,
-        load_network=lambda number: None,
     )
     export_run(run)
     before = contents(tmp_path / "versions" / "1")

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from rich.table import Column, Table
 import kcseg
 from kcseg.errors import InputError
 from kcseg.files import LOG, is_file
+from kcseg.processes import held_back_stderr
 from kcseg.progress import Tell, silent, told_both
 
 if hasattr(sys.stdout, "reconfigure"):  # a terminal that knows ASCII alone shows '?' for '²'
@@ -211,7 +211,8 @@ def quiet_import() -> Iterator[None]:
     if asked.get(_VERBOSE):
         yield
     else:
-        with _held_back_stderr():
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with held_back_stderr():
             yield
     if asked.get(_DEVICE) == "gpu":
         import keras
@@ -220,21 +221,3 @@ def quiet_import() -> Iterator[None]:
             raise InputError(
                 "TensorFlow finds no GPU on this machine; leave --device out to compute on the CPU"
             )
-
-
-@contextmanager
-def _held_back_stderr() -> Iterator[None]:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as held_back:
-        os.dup2(held_back.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held_back.seek(0)
-            os.write(kept, held_back.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

@@ -5,7 +5,9 @@ import numpy as np
 from keras import KerasTensor, layers
 
 
-def fold_normalisation(network: keras.Model, *, dtype: str = "float32") -> keras.Model:
+def fold_normalisation(
+    network: keras.Model, *, dtype: str = "float32", into: keras.Model | None = None
+) -> keras.Model:
     """Return a network for inference whose convolutions do what the batch normalisations after them did.
 
     At inference a batch normalisation scales and shifts each channel, and so can a convolution with a bias. Input and
@@ -16,6 +18,7 @@ def fold_normalisation(network: keras.Model, *, dtype: str = "float32") -> keras
         network: a network of `build_unet` with its weights; it stays as it is.
         dtype: of weights and maps, "float32" or "bfloat16"; the last convolution and the soft mask are float32 always,
             since the steps of bfloat16 next to 0.5 are 1/256.
+        into: what an earlier call returned for a network of that shape: it gets the weights, which is quicker.
     """
     normalisations = {
         layer.name.removesuffix("_normalisation"): layer
@@ -36,7 +39,7 @@ def fold_normalisation(network: keras.Model, *, dtype: str = "float32") -> keras
     def call(layer: layers.Layer, x: KerasTensor, **options: object) -> KerasTensor:
         return x if isinstance(layer, layers.BatchNormalization) else layer(x, **options)
 
-    folded = keras.models.clone_model(network, clone_function=clone, call_function=call)
+    folded = into or keras.models.clone_model(network, clone_function=clone, call_function=call)
     for layer in folded.layers:
         trained = network.get_layer(layer.name)
         normalisation = normalisation_after(layer)

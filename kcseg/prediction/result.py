@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 from matplotlib.figure import Figure
 from scipy.ndimage import binary_dilation
 
@@ -20,9 +19,11 @@ from kcseg.page.figures import (
     PREDICTION,
     gallery_figure,
     grey,
+    in_bytes,
     marked,
     outlined,
     tint,
+    write_picture,
 )
 from kcseg.prediction.expectation import LOW_DICE, Expectation, features_of
 from kcseg.prediction.kidneys import doubts_of, find_kidneys
@@ -94,7 +95,8 @@ class ImageResult:
         def enlarged(pixels: np.ndarray) -> np.ndarray:
             return pixels.repeat(enlarge, axis=0).repeat(enlarge, axis=1)
 
-        plain = shown = enlarged(grey(self.image.hu))
+        small = grey(self.image.hu)
+        plain = shown = enlarged(in_bytes(small))
         legend = "blue: cortex"
         if self.kidneys is not None:
             shown = outlined(shown, enlarged(self.kidneys), KIDNEY, _OUTLINE_PX)
@@ -102,8 +104,8 @@ class ImageResult:
         shown = outlined(shown, enlarged(self.cortex), PREDICTION, _OUTLINE_PX)
         panels = {f"{DISPLAY_HU[0]:.0f} to {DISPLAY_HU[1]:.0f} HU": plain, legend: shown}
         if self.disagreement.any():
-            unsure = enlarged(self.disagreement / _FULL_DISAGREEMENT * self._near())
-            panels["orange: members disagree"] = tint(plain, unsure, DISAGREEMENT)
+            unsure = self.disagreement / _FULL_DISAGREEMENT * self._near()
+            panels["orange: members disagree"] = enlarged(in_bytes(tint(small, unsure, DISAGREEMENT)))
         _, width_mm = self.image.spacing_mm or (1.0, 1.0)
         bar_px = round(50 / width_mm * enlarge)
         return np.concatenate([marked(panel, bar_px, caption) for caption, panel in panels.items()], axis=1)
@@ -121,7 +123,7 @@ class ImageResult:
 
     def _repr_png_(self) -> bytes:
         """Return the picture as a notebook shows it."""
-        PIL.Image.fromarray(self.picture()).save(file := io.BytesIO(), "PNG")
+        write_picture(file := io.BytesIO(), self.picture())
         return file.getvalue()
 
 

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 from nibabel.affines import apply_affine
 
 from kcseg.errors import InputError
-from kcseg.files import atomic_path, is_file, read_facts, write_csv, write_json
+from kcseg.files import is_file, read_facts, write_csv, write_json
 from kcseg.image.nifti import read_volume, write_volume
 from kcseg.image.volume import resampled
-from kcseg.page.figures import KIDNEY, outlined, overlay
+from kcseg.page.figures import KIDNEY, in_bytes, outlined, overlay, write_picture
 from kcseg.page.page import write_page
 from kcseg.prediction.viewer import LIBRARY, write_library, write_viewer
 from kcseg.progress import Tell, counted, silent, within
@@ -100,8 +99,7 @@ def write_scan(out: Path, id: str, result: ScanResult) -> None:
     if sides := [masks.side for masks in result.masks]:
         write_viewer(out / "viewers" / f"{id}.html", id, scan, labels)
         montage = np.concatenate([_montage(scan, labels, side) for side in sides], axis=0)
-        with atomic_path(out / "montages" / f"{id}.png") as temporary:
-            PIL.Image.fromarray(montage).save(temporary)
+        write_picture(out / "montages" / f"{id}.png", montage)
     if len(scan.files) == scan.hu.shape[2] and can_write_dicom_seg():
         write_dicom_seg(out / "segmentations" / f"{id}.dcm", scan, labels)
     write_json(
@@ -151,18 +149,19 @@ def _montage(scan: Scan, labels: np.ndarray, side: str) -> np.ndarray:
     pictures = []
     for place, plane in frame.slices_of(scan):
         cortex = nearest[place] == LABELS[f"{side} cortex"]
-        pictures.append(outlined(overlay(plane, cortex), np.isin(nearest[place], numbers), KIDNEY))
+        picture = in_bytes(overlay(plane, cortex))
+        pictures.append(outlined(picture, np.isin(nearest[place], numbers), KIDNEY))
     pictures = pictures[:_MONTAGE_SLICES]
     while len(pictures) < _MONTAGE_SLICES:
         pictures.append(np.zeros_like(pictures[0]))
     height, width = 220, 160
     fitted = [_fit(picture, height, width) for picture in pictures]
-    return (np.concatenate(fitted, axis=1) * 255).astype(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+    return np.concatenate(fitted, axis=1).repeat(2, axis=0).repeat(2, axis=1)
 
 
 def _fit(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """Cut or pad a picture about its middle to a size."""
-    fitted = np.zeros((height, width, 3))
+    fitted = np.zeros((height, width, 3), np.uint8)
     rows, columns = min(height, picture.shape[0]), min(width, picture.shape[1])
     top, left = (picture.shape[0] - rows) // 2, (picture.shape[1] - columns) // 2
     down, right = (height - rows) // 2, (width - columns) // 2

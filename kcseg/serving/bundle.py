@@ -14,7 +14,8 @@ from kcseg.config_json import from_json, to_json
 from kcseg.errors import InputError, reason_of
 from kcseg.files import is_file, read_bytes, read_json, sha256, write, write_json
 from kcseg.network.unet import build_unet
-from kcseg.serving.manifest import Trained, members_facts
+from kcseg.serving.graph import Trained
+from kcseg.serving.manifest import members_facts
 from kcseg.training.checkpoint import arrays_in, refuse_too_small, weights_by_path
 
 FORMAT = "kcseg weights 1"
@@ -30,8 +31,8 @@ class Bundle:
     config: Config
     card: dict[str, Any]  # what card.json says
 
-    def load_network(self, number: int) -> keras.Model:
-        """Build a member's network and give it its weights.
+    def load_network(self, number: int, into: keras.Model | None = None) -> keras.Model:
+        """Build a member's network, or take that of another one, and give it its weights.
 
         Raises:
             InputError: the weights are missing, damaged, or of another network.
@@ -39,7 +40,7 @@ class Bundle:
         path = self.folder / _file_name(number)
         content = _checked(path, self.card)
         refuse_too_small(path, len(content), self.config.network)
-        network = build_unet(self.config.network, seed=0)
+        network = into or build_unet(self.config.network, seed=0)
         try:
             _fill(network, arrays_in(content))
         except ValueError as error:

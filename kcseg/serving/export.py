@@ -15,8 +15,8 @@ from kcseg.errors import InputError
 from kcseg.files import atomic_folder, write_json
 from kcseg.serving.agreement import agreement, sample_images
 from kcseg.serving.bundle import is_bundle, load_bundle
-from kcseg.serving.graph import EnsembleGraph
-from kcseg.serving.manifest import Trained, manifest
+from kcseg.serving.graph import EnsembleGraph, Trained
+from kcseg.serving.manifest import manifest
 from kcseg.serving.warmup import write_warmup
 from kcseg.training.run import MODEL_NAME, Run, load_run
 
@@ -121,15 +121,14 @@ def _write_version(
 
 def _graph(trained: Trained, settings: ExportConfig, data: Path | None) -> tuple[EnsembleGraph, float | None]:
     """Return the graph, and the mean Dice between its masks and those of float32, None where it is float32."""
-    networks = [trained.load_network(number) for number in trained.config.member_numbers]
-    graph = EnsembleGraph(networks, trained.config, settings)
+    graph = EnsembleGraph.of(trained, settings)
     if settings.precision == "float32":
         return graph, None
     if data is None:
         raise InputError(
             f"{settings.precision} is checked on training images; name the challenge folder of the training"
         )
-    exact = EnsembleGraph(networks, trained.config, replace(settings, precision="float32"))
+    exact = EnsembleGraph.of(trained, replace(settings, precision="float32"))
     images = sample_images(data, trained.training_data()["sha256"], settings.sample_images)
     agrees = agreement(exact, graph, images)
     if agrees < settings.minimum_agreement:

@@ -1,7 +1,8 @@
 """Everything between a CT image and its cortex mask as one graph of stock TensorFlow operations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
@@ -16,6 +17,23 @@ from kcseg.serving.png import decode_grey_png
 IMAGE = tf.TensorSpec((None, None, None), tf.float32, name="image")
 INT16_IMAGE = tf.TensorSpec((None, None, None), tf.int16, name="image")
 IMAGE_BYTES = tf.TensorSpec((None,), tf.string, name="image_bytes")
+
+
+class Trained(Protocol):
+    """Trained members and what is known of them: a run, or the weights packed from one."""
+
+    @property
+    def config(self) -> Config:
+        """The method they were trained with."""
+
+    def load_network(self, number: int, into: keras.Model | None = None) -> keras.Model:
+        """Build a member's network, numbers from 1, or take that of another one, and give it its weights."""
+
+    def member_facts(self, number: int) -> dict[str, Any]:
+        """At least `validation_dice`, None of a member trained on all images, and `sha256` of its weights."""
+
+    def training_data(self) -> dict[str, Any]:
+        """At least the number of `images` and their fingerprint `sha256`."""
 
 
 def _graph(spec: tf.TensorSpec) -> Callable:
@@ -34,11 +52,29 @@ class EnsembleGraph(tf.Module):
     `settings.maximum_pixels` is refused (our choice).
     """
 
-    def __init__(self, networks: list[keras.Model], config: Config, settings: ExportConfig):
+    def __init__(self, networks: Iterable[keras.Model], config: Config, settings: ExportConfig):
+        """Take the members' networks, all of one shape; each is done with before the next is asked for."""
         super().__init__()
-        self._networks = [fold_normalisation(network, dtype=settings.precision) for network in networks]
         self._config = config
         self._settings = settings
+        self._network: keras.Model = None  # folded; the members differ in their weights alone
+        self._members = []
+        for network in networks:
+            self._network = fold_normalisation(network, dtype=settings.precision, into=self._network)
+            self._members.append([tf.Variable(weight.value) for weight in self._network.trainable_variables])
+
+    @classmethod
+    def of(
+        cls, trained: Trained, settings: ExportConfig, numbers: Collection[int] | None = None
+    ) -> "EnsembleGraph":
+        """Return that of trained members: all of them, or those with these numbers."""
+
+        def networks() -> Iterator[keras.Model]:
+            network = None
+            for number in numbers or trained.config.member_numbers:
+                yield (network := trained.load_network(number, network))
+
+        return cls(networks(), trained.config, settings)
 
     @property
     def signatures(self) -> dict[str, tf.types.experimental.PolymorphicFunction]:
@@ -60,7 +96,7 @@ class EnsembleGraph(tf.Module):
     def weights(self) -> tf.Module:
         """Return what holds the members' weights, and no function or layer: each would be traced and saved again."""
         holder = tf.Module()
-        holder.weights = [variable.value for network in self._networks for variable in network.variables]
+        holder.weights = [weight for weights in self._members for weight in weights]
         return holder
 
     def signature_dtypes(self) -> dict[str, dict[str, dict[str, str]]]:
@@ -142,12 +178,20 @@ class EnsembleGraph(tf.Module):
         batch, height, width = tf.unstack(tf.shape(image))
         windowed = self._window(_with_pixels(self._of_bearable_size(image)))
         soft_masks = [
-            network(windowed[..., tf.newaxis], training=False)[:batch, :height, :width]
-            for network in self._networks
+            self._soft_mask(windowed[..., tf.newaxis], list(map(tf.convert_to_tensor, weights)))[
+                :batch, :height, :width
+            ]
+            for weights in self._members
         ]
         return [
             [mask[..., place] for mask in soft_masks] for place in range(len(self._config.network.structures))
         ]
+
+    @tf.function(autograph=False)
+    def _soft_mask(self, windowed: tf.Tensor, weights: list[tf.Tensor]) -> tf.Tensor:
+        """Return what the network gives with these weights: a graph of its own, traced once for all members."""
+        seeds = [tf.zeros(seed.shape, seed.dtype) for seed in self._network.non_trainable_variables]
+        return self._network.stateless_call(weights, seeds, windowed, training=False)[0]
 
     def _of_bearable_size(self, image: tf.Tensor) -> tf.Tensor:
         pixels, most = tf.size(image, out_type=tf.int64), self._settings.maximum_pixels

@@ -62,10 +62,7 @@ class PackedModel:
         bundle = load_bundle(folder)
         ensemble = bundle.config.ensemble
         alone = ensemble.folds + 1 if ensemble.full_members else 1
-        numbers = [alone] if fast else bundle.config.member_numbers
-        self._graph = EnsembleGraph(
-            [bundle.load_network(number) for number in numbers], bundle.config, EXPORT
-        )
+        self._graph = EnsembleGraph.of(bundle, EXPORT, [alone] if fast else None)
         # what it says of all members does not hold of one
         self.card = {} if fast else bundle.card
         self.outputs = outputs_with_kidney() if "kidney" in bundle.config.network.structures else OUTPUTS

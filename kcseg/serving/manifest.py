@@ -1,34 +1,15 @@
 """What an export says of itself: what it is made of, and how to ask it."""
 
 from datetime import date
-from typing import Any, Protocol
-
-import keras
+from typing import Any
 
 import kcseg
-from kcseg.config import Config, ExportConfig
+from kcseg.config import ExportConfig
 from kcseg.config_json import to_json
-from kcseg.serving.graph import EnsembleGraph
+from kcseg.serving.graph import EnsembleGraph, Trained
 
 MODEL = "renal cortex segmentation in coronal CT: U-Nets, largest component of each, median"
 LICENCE = "Apache-2.0"
-
-
-class Trained(Protocol):
-    """Trained members and what is known of them: a run, or the weights packed from one."""
-
-    @property
-    def config(self) -> Config:
-        """The method they were trained with."""
-
-    def load_network(self, number: int) -> keras.Model:
-        """Build a member's network, numbers from 1, and give it its weights."""
-
-    def member_facts(self, number: int) -> dict[str, Any]:
-        """At least `validation_dice`, None of a member trained on all images, and `sha256` of its weights."""
-
-    def training_data(self) -> dict[str, Any]:
-        """At least the number of `images` and their fingerprint `sha256`."""
 
 
 def manifest(

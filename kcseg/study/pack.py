@@ -20,7 +20,7 @@ from kcseg.serving.agreement import agreement, sample_images
 from kcseg.serving.bundle import CARD, Bundle, load_bundle, write_weights
 from kcseg.serving.export import refuse_unfinished
 from kcseg.serving.graph import EnsembleGraph
-from kcseg.serving.manifest import LICENCE, MODEL, Trained, members_facts
+from kcseg.serving.manifest import LICENCE, MODEL, members_facts
 from kcseg.serving.runner import Ensemble
 from kcseg.study.expectation import fit_expectation
 from kcseg.training.run import Run
@@ -108,12 +108,7 @@ def _agreement(run: Run, packed: Bundle, images: list[np.ndarray]) -> float:
     Raises:
         InputError: it is below `MINIMUM_AGREEMENT`.
     """
-
-    def graph(trained: Trained) -> EnsembleGraph:
-        networks = [trained.load_network(number) for number in trained.config.member_numbers]
-        return EnsembleGraph(networks, trained.config, EXPORT)
-
-    agrees = agreement(graph(run), graph(packed), images)
+    agrees = agreement(EnsembleGraph.of(run, EXPORT), EnsembleGraph.of(packed, EXPORT), images)
     if agrees < MINIMUM_AGREEMENT:
         raise InputError(
             f"masks of the weights in {packed.card['precision']} agree with those of the run to a Dice of "

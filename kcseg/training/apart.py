@@ -9,7 +9,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from kcseg.processes import end_with_parent
+from kcseg.processes import end_with_parent, held_back_stderr
 
 
 class KilledError(Exception):
@@ -20,18 +20,22 @@ def call_apart(function: Callable[..., Any], *arguments: Any, tell: Callable[...
     """Call `function(*arguments, tell)` in a new process, and return what it returns.
 
     What the function passes to `tell` goes to the caller's. What the process writes to the standard error is shown only
-    where it fails. It ends with the caller, even if that is killed. As always with Python's spawned processes, a
-    script that calls this must do so under `if __name__ == "__main__"`.
+    where it fails. It ends with the caller, even if that is killed. As always where Python starts processes, a script
+    that calls this must do so under `if __name__ == "__main__"`.
 
     Raises:
         KilledError: a signal ended the process: the kernel's, where memory ran out, or a crash.
         RuntimeError: it failed otherwise; with what it wrote to the standard error.
     """
-    spawn = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
-    ours, its = spawn.Pipe()
+    # TensorFlow does not survive a fork once it has computed, and takes seconds to import: the process is forked from
+    # one that has imported it, for all calls, and does nothing else
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload([function.__module__])
+    ours, its = forks.Pipe()
     with ours, tempfile.NamedTemporaryFile("r", prefix="kcseg-") as errors:
-        process = spawn.Process(target=_work, args=(its, errors.name))
-        process.start()
+        process = forks.Process(target=_work, args=(its, errors.name))
+        with held_back_stderr():
+            process.start()
         its.close()
         try:
             for is_progress, content in _messages(ours, (function, arguments)):
@@ -63,6 +67,6 @@ def _work(connection: Connection, errors: str) -> None:
     # These signals may go to all processes of a job. If this one ended first, the caller would see a crash.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    function, arguments = connection.recv()  # after the redirection, because this imports TensorFlow
+    function, arguments = connection.recv()  # after the redirection, because this may import TensorFlow
     result = function(*arguments, lambda *progress: connection.send((True, progress)))
     connection.send((False, result))

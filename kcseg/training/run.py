@@ -107,8 +107,8 @@ class Run:
             raise InputError(f"{path} is missing, or not what the run was started with; start the run anew")
         return load_pretrained(path, self.config.network)
 
-    def load_network(self, number: int) -> keras.Model:
-        """Build a member's network and give it its weights.
+    def load_network(self, number: int, into: keras.Model | None = None) -> keras.Model:
+        """Build a member's network, or take that of another one, and give it its weights.
 
         Raises:
             InputError: the weights are missing, not those that training wrote, or of another network.
@@ -119,7 +119,7 @@ class Run:
                 f"{path} is missing, or not what training wrote; delete its folder, and train the member anew"
             )
         refuse_too_small(path, path.stat().st_size, self.config.network)
-        network = build_unet(self.config.network, seed=0)
+        network = into or build_unet(self.config.network, seed=0)
         load_weights(path, network)
         return network
 

@@ -113,8 +113,8 @@ def test_bfloat16_states_how_well_it_agrees(challenge_run, ring_challenge, image
 def test_bfloat16_that_agrees_too_little_is_refused_and_leaves_nothing(
     challenge_run, ring_challenge, monkeypatch
 ):
-    def worse(network, *, dtype):
-        folded = fold_normalisation(network, dtype=dtype)
+    def worse(network, *, dtype, into):
+        folded = fold_normalisation(network, dtype=dtype, into=into)
         if dtype == "bfloat16":
             folded.get_layer("soft_mask").bias.assign_sub([1.0])
         return folded

@@ -27,6 +27,13 @@ def config_path(tmp_path_factory, tiny):
     return path
 
 
+@pytest.fixture(scope="module")
+def joined_cluster(ray_cluster):
+    """The cluster joined once for several tests: its workers import TensorFlow once."""
+    with joined(ray_cluster.address):
+        yield
+
+
 def train(*arguments):
     return CliRunner().invoke(main, ["train", *map(str, arguments)])
 
@@ -65,33 +72,32 @@ def test_a_node_killed_midway_ends_with_the_same_bytes(
         assert not (shared / name / "state.npz").exists()
 
 
-def test_members_finished_elsewhere_are_passed_over_and_all_is_told(run_to_change, rings, ray_cluster):
+def test_members_finished_elsewhere_are_passed_over_and_all_is_told(run_to_change, rings, joined_cluster):
     run = run_to_change
     shutil.rmtree(run.member_folder(2))
     written = run.weights_path(3).stat().st_mtime_ns
     told = {}
-    with joined(ray_cluster.address):
-        train_members_on_ray(run, rings, [1, 2, 3], lambda stage, *steps: told.update({stage: steps}))
+    train_members_on_ray(run, rings, [1, 2, 3], lambda stage, *steps: told.update({stage: steps}))
     assert not run.missing_members() and run.weights_path(3).stat().st_mtime_ns == written
     assert sorted(told) == ["member 1", "member 2", "member 3", "members"]
     assert all(done == total for done, total, *_ in told.values())
 
 
-def test_a_member_in_training_elsewhere_is_refused(tmp_path, rings, tiny, ray_cluster):
+def test_a_member_in_training_elsewhere_is_refused(tmp_path, rings, tiny, joined_cluster):
     run = open_run(tmp_path, rings, tiny)
     held, refused = locked(run.member_folder(1)), pytest.raises(InputError, match="in use by process")
-    with joined(ray_cluster.address), held, refused:
+    with held, refused:
         train_members_on_ray(run, rings, [1, 2])
     with pytest.raises(InputError, match="no member 9; this run has members 1 to 3"):
         train_members_on_ray(run, rings, [9])
 
 
-def test_what_a_task_refuses_is_told_here(tmp_path, rings, tiny, ray_cluster):
+def test_what_a_task_refuses_is_told_here(tmp_path, rings, tiny, joined_cluster):
     run = open_run(tmp_path, rings, tiny)
     run.member_folder(1).mkdir()
     (run.member_folder(1) / "state.npz").write_bytes(b"damaged")
-    with joined(ray_cluster.address), pytest.raises(InputError, match=r"state\.npz is damaged"):
+    with pytest.raises(InputError, match=r"state\.npz is damaged"):
         train_members_on_ray(run, rings, [1])
     (run.folder / "config.json").unlink()
-    with joined(ray_cluster.address), pytest.raises(InputError, match="is not seen on every node"):
+    with pytest.raises(InputError, match="is not seen on every node"):
         train_members_on_ray(run, rings, [1])

@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import re
+import time
 from pathlib import Path
 
 _forking = multiprocessing.get_context("forkserver")
@@ -19,6 +21,16 @@ def ended(process: multiprocessing.Process) -> int | None:
     """Wait for a process; return its exit code, or less the signal that ended it, or None after five minutes."""
     process.join(300)
     return process.exitcode
+
+
+def said(process: multiprocessing.Process, output: Path, pattern: str) -> re.Match:
+    """Wait until a process has printed what matches; return that."""
+    deadline = time.monotonic() + 120
+    while process.is_alive() and time.monotonic() < deadline:
+        if output.exists() and (match := re.search(pattern, output.read_text())):
+            return match
+        time.sleep(0.02)
+    raise AssertionError(output.read_text())
 
 
 def _run(output: Path, arguments: list[str], environment: dict[str, str]) -> None:

@@ -1,8 +1,3 @@
-import re
-import signal
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -10,6 +5,7 @@ from click.testing import CliRunner
 from kcseg.cli import main
 from kcseg.files import read_csv
 from kcseg.serving import bundle
+from tests.started import ended, said, start
 
 
 def kcseg(*arguments):
@@ -44,19 +40,16 @@ def test_predict_uses_the_weights_kcseg_comes_with(tmp_path, packed, ring_challe
 
 
 def test_serve_takes_packed_weights(tmp_path, packed, ring_challenge):
-    command = [sys.executable, "-c", "from kcseg.cli import main; main()", "serve", packed]
-    server = subprocess.Popen(
-        [*command, "--port", "0", "--grpc-port", "0"], stdout=subprocess.PIPE, text=True
-    )
+    output = tmp_path / "output"
+    server = start(output, "serve", packed, "--port", 0, "--grpc-port", 0)
     try:
-        assert server.stdout.readline().startswith("Loading ")
-        address = re.search(r"http://\S+", server.stdout.readline()).group()
+        address = said(server, output, r"http://\S+").group()
         for name, model in {"served": address, "folder": packed}.items():
             result = kcseg("predict", ring_challenge / "test", "--model", model, "--out", tmp_path / name)
             assert result.exit_code == 0, result.output
         assert masks(tmp_path / "served") == masks(tmp_path / "folder")
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(60) == 0
+        server.terminate()
+        assert ended(server) == 0
     finally:
         server.kill()
 

@@ -1,9 +1,5 @@
 import json
-import re
-import signal
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,6 +8,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from kcseg.cli import main
+from tests.started import ended, said, start
 
 IMAGE = np.random.default_rng(2).uniform(-200, 300, (1, 32, 32)).astype(np.float32)
 
@@ -20,33 +17,25 @@ def kcseg(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
-def test_told_to_stop_it_finishes_what_is_in_flight(exported):
-    command = [sys.executable, "-c", "from kcseg.cli import main; main()", "serve", exported]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--grpc-port", "0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def test_told_to_stop_it_finishes_what_is_in_flight(tmp_path, exported):
+    output = tmp_path / "output"
+    process = start(output, "serve", exported, "--port", 0, "--grpc-port", 0)
+    address = r"^Loading [\s\S]*http://([\d.]+):(\d+)/v1/models/kcseg and grpc://127.0.0.1:\d+/kcseg"
     try:
-        assert process.stdout.readline().startswith("Loading ")  # which takes some seconds
-        line = process.stdout.readline()
-        host, port = re.search(
-            r"http://([\d.]+):(\d+)/v1/models/kcseg and grpc://127.0.0.1:\d+/kcseg", line
-        ).groups()
+        host, port = said(process, output, address).groups()
         assert host == "127.0.0.1"
         body = json.dumps({"inputs": IMAGE.tolist()}).encode()
         with socket.create_connection((host, int(port)), timeout=60) as client:
             assert urllib3.request("GET", f"http://{host}:{port}/v1/models/kcseg").status == 200
             head = f"POST /v1/models/kcseg:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
             client.sendall(head.encode() + body[:-10])
-            process.send_signal(signal.SIGTERM)
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(1)
+            process.terminate()
+            process.join(1)
+            assert process.is_alive()
             client.sendall(body[-10:])
             assert client.recv(1000).startswith(b"HTTP/1.1 200")
-        output, errors = process.communicate(timeout=60)
-        assert process.returncode == 0 and "Stopped" in output and "Traceback" not in errors
+        assert ended(process) == 0 and "Stopped" in output.read_text()
+        assert "Traceback" not in output.read_text()
     finally:
         process.kill()
 

@@ -197,7 +197,7 @@ def read_mask_of(image: Image, path: Path) -> Mask:
         raise InputError(
             f"expected {wanted} pixels in {path}, as in its image, got {got}; redraw it on that grid"
         )
-    spacing_mm = image.spacing_mm or (1.0, 1.0)
+    spacing_mm = image.grid.pixel_mm
     if not same_spacing(mask.spacing_mm, spacing_mm):
         wanted, got = _times(spacing_mm), _times(mask.spacing_mm or ())
         raise InputError(

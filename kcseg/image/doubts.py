@@ -67,7 +67,7 @@ class Case:
 
 def measure_case(path: Path, image: Image, outline: Outline | None, *, has_truth: bool = False) -> Case:
     """Return what `Case` keeps of an image."""
-    height_mm, width_mm = image.spacing_mm or (1.0, 1.0)
+    height_mm, width_mm = image.grid.pixel_mm
     height, width = image.hu.shape
     return Case(
         path=path,
@@ -83,7 +83,7 @@ def measure_case(path: Path, image: Image, outline: Outline | None, *, has_truth
 
 def measure_outline(path: Path, image: Image, mask: Mask) -> Outline:
     """Return what `Outline` keeps of a mask on the grid of its image."""
-    spacing_mm = mask.spacing_mm or (1.0, 1.0)
+    spacing_mm = mask.grid.pixel_mm
     # the border counts as an edge, or a mask that fills the image would have none
     depth_mm = distance_transform_edt(np.pad(mask.pixels, 1), sampling=spacing_mm)
     return Outline(

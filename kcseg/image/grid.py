@@ -35,6 +35,11 @@ class Grid:
         return cls((float(sizes[up]), float(sizes[across])), shape, affine, unit)
 
     @property
+    def pixel_mm(self) -> Spacing:
+        """Height and width of a pixel of the picture in mm; taken as 1 mm where the file does not state it."""
+        return self.spacing_mm or (1.0, 1.0)
+
+    @property
     def order(self) -> tuple[int, int, int]:
         """Which axis of the voxels runs across the patient, which from back to front, and which up."""
         return _order(self.affine)

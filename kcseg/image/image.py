@@ -52,13 +52,13 @@ def resample(image: Image, spacing_mm: float = 1.0) -> Image:
     Interpolation is linear, after smoothing where pixels are dropped (our choice). The field of view is kept,
     so that the spacing returned may differ from the one asked for, by half a pixel over the whole image.
     """
-    shape, spacing = _grid(image.hu.shape, image.spacing_mm, spacing_mm)
+    shape, spacing = _grid(image.hu.shape, image.grid, spacing_mm)
     return Image(to_shape(image.hu, shape), Grid(spacing), image.notes)
 
 
 def resample_mask(mask: Mask, spacing_mm: float = 1.0) -> Mask:
     """Return the mask on the grid `resample` gives its image: what is covered more than half (our choice)."""
-    shape, spacing = _grid(mask.pixels.shape, mask.spacing_mm, spacing_mm)
+    shape, spacing = _grid(mask.pixels.shape, mask.grid, spacing_mm)
     return Mask(to_shape(mask.pixels, shape) > 0.5, Grid(spacing))
 
 
@@ -88,10 +88,8 @@ def same_spacing(one: Spacing | None, other: Spacing | None) -> bool:
     return one is None or other is None or np.allclose(one, other, rtol=0.01)
 
 
-def _grid(
-    shape: tuple[int, ...], spacing_mm: Spacing | None, wanted_mm: float
-) -> tuple[tuple[int, int], Spacing]:
+def _grid(shape: tuple[int, ...], grid: Grid, wanted_mm: float) -> tuple[tuple[int, int], Spacing]:
     """Return the shape that keeps the field of view at the wanted spacing, and its exact spacing."""
-    height_mm, width_mm = (side * step for side, step in zip(shape, spacing_mm or (1.0, 1.0), strict=True))
+    height_mm, width_mm = (side * step for side, step in zip(shape, grid.pixel_mm, strict=True))
     rows, columns = max(1, round(height_mm / wanted_mm)), max(1, round(width_mm / wanted_mm))
     return (rows, columns), (height_mm / rows, width_mm / columns)

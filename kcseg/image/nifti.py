@@ -91,7 +91,7 @@ def write_nifti(path: Path, mask: np.ndarray, grid: Grid) -> None:
     if not path.name.lower().endswith((".nii", ".nii.gz")):
         raise InputError(f"expected .nii or .nii.gz as the suffix of a mask, got {path.name}; rename it")
     if grid.affine is None:
-        (height, width), (height_mm, width_mm) = mask.shape, grid.spacing_mm or (1.0, 1.0)
+        (height, width), (height_mm, width_mm) = mask.shape, grid.pixel_mm
         grid = Grid.of_voxels((width, 1, height), np.diag([width_mm, 1.0, height_mm, 1.0]))
     assert grid.affine is not None
     write_volume(path, grid.to_voxels(mask).astype(np.uint8), grid.affine, grid.unit)

@@ -106,7 +106,7 @@ class ImageResult:
         if self.disagreement.any():
             unsure = self.disagreement / _FULL_DISAGREEMENT * self._near()
             panels["orange: members disagree"] = enlarged(in_bytes(tint(small, unsure, DISAGREEMENT)))
-        _, width_mm = self.image.spacing_mm or (1.0, 1.0)
+        _, width_mm = self.image.grid.pixel_mm
         bar_px = round(50 / width_mm * enlarge)
         return np.concatenate([marked(panel, bar_px, caption) for caption, panel in panels.items()], axis=1)
 
@@ -188,7 +188,7 @@ def _threshold(found: Segmentation) -> float:
 def _with_kidneys(
     found: Segmentation, image: Image, expectation: Expectation | None, *, any_contrast: bool
 ) -> ImageResult:
-    spacing_mm = image.spacing_mm or (1.0, 1.0)
+    spacing_mm = image.grid.pixel_mm
     cortex, kidneys = np.zeros_like(found.mask), np.zeros_like(found.mask)
     rows = []
     for kidney in find_kidneys(image.hu, found, spacing_mm):
@@ -237,7 +237,7 @@ def _describe(found: Segmentation, image: Image, doubts: Iterable[str] | None = 
 
 
 def _area(mask: np.ndarray, image: Image) -> float:
-    height_mm, width_mm = image.spacing_mm or (1.0, 1.0)
+    height_mm, width_mm = image.grid.pixel_mm
     return round(np.count_nonzero(mask) * height_mm * width_mm, 1)
 
 

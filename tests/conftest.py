@@ -25,11 +25,11 @@ from kcseg.training.run import load_run, open_run
 
 gc.freeze()  # what was imported stays: Keras collects garbage after each network, and would search it all
 
-_LONGEST = ("tests/test_notebooks.py", "tests/prediction/test_on_ray.py", "tests/training/test_on_ray.py")
+_LONGEST = ("tests/test_on_ray.py", "tests/test_notebooks.py")
 
 
 def pytest_collection_modifyitems(items):
-    """Begin with the longest files, or one process would end with them while the other has nothing left to do."""
+    """Begin with the longest files, or one process would end with them while the others have nothing left to do."""
     items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
@@ -186,6 +186,8 @@ def ray_cluster():
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
+    # a busy machine may answer late, and no tests wait for a killed node longer than they must
+    node["_system_config"] = {"health_check_timeout_ms": 60_000, "health_check_period_ms": 500}
     try:
         cluster = Cluster(initialize_head=True, head_node_args=node)
     except Exception:  # Ray waits 30 s for a node, and a busy machine may take longer

@@ -3,8 +3,10 @@
 import json
 import logging
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +61,9 @@ def predict_files_on_ray(
     )
     rows: dict[str, list[Prediction]] = {}
     one_more = counted(tell, "segmenting", len(images))
-    for table in predicted.iter_batches(batch_size=None, batch_format="pyarrow"):
-        for row in table.to_pylist():
+    # closed before the cluster is left: Ray ends the process of who still works on it then
+    with closing(iter(predicted.iter_batches(batch_size=None, batch_format="pyarrow"))) as written:
+        for row in chain.from_iterable(table.to_pylist() for table in written):
             refused = row.pop("refused")
             if refused:
                 raise InputError(refused)

@@ -118,8 +118,8 @@ class EnsembleConfig(_Settings):
 class SimulationConfig(_Settings):
     """The simulated challenge that stands in when no data are given (paper: 250 + 247 and 299 images).
 
-    `wide` ones are no challenge (our choice): half crops, half whole coronal slices, of all phases, with the exact
-    masks of cortex and kidney.
+    `wide` ones are no challenge (our choice): a third crops, two thirds whole coronal slices, of all phases, with the
+    exact masks of cortex and kidney.
     """
 
     train: tuple[int, ...] = _setting((250, 247), lambda value: bool(value) and min(value) >= 1)

@@ -95,8 +95,8 @@ def predict(
     from kcseg.scan.read import list_scans
 
     if scans := list_scans(*files):
-        if cluster or hu_offset is not None:
-            raise InputError("--ray and --hu-offset are for images; leave them out for a scan")
+        if cluster or skip_bad or hu_offset is not None:
+            raise InputError("--ray, --skip-bad and --hu-offset are for images; leave them out for a scan")
         options = ScanOptions(series, kidneys, (side,) if side else SIDES, any_contrast)
         _predict_scans(scans, out, model, options, fast=fast, force=force)
         return

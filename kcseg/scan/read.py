@@ -27,11 +27,18 @@ def list_scans(*paths: Path) -> dict[str, Path]:
     folder in the tree. Empty where there is no scan at all.
 
     Raises:
-        InputError: two scans of one name, or two studies in one folder.
+        InputError: two scans of one name, two studies in one folder, or a path without a scan beside one with some.
     """
+    by_path = {path: _scans_in(path) for path in map(Path, paths)}
+    if any(by_path.values()):
+        for path, found in by_path.items():
+            if not found:
+                raise InputError(
+                    f"there is no scan in {path}; name scans in one command and images in another"
+                )
     scans: dict[str, Path] = {}
-    for path in map(Path, paths):
-        for name, found in _scans_in(path).items():
+    for some in by_path.values():
+        for name, found in some.items():
             if name in scans:
                 raise InputError(
                     f"expected one scan of the name '{name}', got {scans[name]} and {found}; rename one"

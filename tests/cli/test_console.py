@@ -9,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+import kcseg
 from kcseg.cli.console import (
     ClearErrorsGroup,
     console,
@@ -129,4 +130,4 @@ def test_a_device_is_taken_or_refused(probe, monkeypatch):
 
 @pytest.mark.parametrize("name", main.commands)
 def test_every_command_says_its_version(name):
-    assert CliRunner().invoke(main, [name, "--version"]).output.endswith("version 0.1.0\n")
+    assert CliRunner().invoke(main, [name, "--version"]).output.endswith(f"version {kcseg.__version__}\n")

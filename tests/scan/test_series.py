@@ -141,6 +141,14 @@ def test_a_tree_of_studies_is_a_scan_each(tmp_path, small, save_series):
     assert set(list_scans(tmp_path)) == {"anna", "bob-ct", "bob-later"}
 
 
+def test_images_beside_scans_are_not_left_out_silently(tmp_path, small, save_series):
+    save_series(tmp_path / "series", small)
+    np.save(tmp_path / "image.npy", np.zeros((40, 50)))
+    assert not list_scans(tmp_path / "image.npy")
+    with pytest.raises(InputError, match=r"no scan in .*image\.npy; name scans in one command and images"):
+        list_scans(tmp_path / "series", tmp_path / "image.npy")
+
+
 def test_unequal_slices_are_refused(tmp_path, small, save_series):
     def narrow(dataset, k):
         if k == 2:

@@ -10,7 +10,8 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 _RIM_MM, _DEEP_MM = (2.5, 9.0), (6.0, 16.0)
 _WITHIN_MM = 1.5  # the cortex, so that no pixel holds fat or medulla
 _APART_MM = 2.0  # from the cortex
-_FAT_HU, _URINE_HU, _FROM_FAT_MM, _SINUS_MM = 0.0, 300.0, 2.5, 5.0  # a sinus lies as deep as the last
+_FAT_HU, _URINE_HU, _SINUS_MM = 0.0, 300.0, 5.0  # a sinus lies as deep as the last
+_FROM_FAT_MM = 1.5  # and a voxel more, which may hold some of it: of thick slices, the next one does
 _SURELY_DEEP_MM = 15.0  # a kidney as thick as twice this in the image shows medulla if it can be seen at all
 _LEAST_MM2 = 40.0
 _LEAST_SHARE, _DARK_PERCENT = (
@@ -38,7 +39,7 @@ def measure_contrast(
 
     depth = away(~kidney)
     sinus = (depth > _SINUS_MM) & ((smooth < _FAT_HU) | (smooth > _URINE_HU))
-    tissue = kidney & (away(sinus) > _FROM_FAT_MM if sinus.any() else True)
+    tissue = kidney & (away(sinus) > _FROM_FAT_MM + max(spacing_mm) if sinus.any() else True)
     rim = tissue & (depth > _RIM_MM[0]) & (depth < _RIM_MM[1]) & (away(~cortex) > _WITHIN_MM)
     deep = tissue & (depth > _DEEP_MM[0]) & (depth < _DEEP_MM[1])
     least = _LEAST_MM2 / (spacing_mm[0] * spacing_mm[1])

@@ -123,3 +123,15 @@ def test_liver_that_the_outline_strays_into_is_no_dark_medulla():
     assert (right.kidney & liver).sum() > 0.5 * liver.sum()
     assert right.looks_alike and right.contrast_hu == pytest.approx(4, abs=3)
     assert measure_contrast(hu, right.cortex, right.kidney, MM) > 50  # of all that is called kidney
+
+
+def test_slices_half_full_of_sinus_fat_are_no_dark_medulla():
+    """In thick slices, what lies next to fat holds some: a late phase passed for one with contrast."""
+    rows, columns = np.abs(np.indices((40, 100)) - np.array([19.5, 49.5]).reshape(2, 1, 1))
+    kidney = (rows / 12) ** 2 + (columns / 34) ** 2 < 1
+    cortex = kidney & ((rows / 10) ** 2 + (columns / 26) ** 2 >= 1)
+    hu = np.where(kidney, 180.0, -100.0)
+    sinus = (columns < 24) & (rows < 8)
+    hu[sinus & (rows.astype(int) % 4 != 2)] = 45.0
+    hu[sinus & (rows.astype(int) % 4 == 0)] = -90.0
+    assert measure_contrast(hu, cortex, kidney, (5.0, 1.0)) == pytest.approx(0, abs=3)

@@ -238,7 +238,7 @@ def _describe(found: Segmentation, image: Image, doubts: Iterable[str] | None = 
 
 def _area(mask: np.ndarray, image: Image) -> float:
     height_mm, width_mm = image.grid.pixel_mm
-    return round(np.count_nonzero(mask) * height_mm * width_mm, 1)
+    return round(float(np.count_nonzero(mask)) * height_mm * width_mm, 1)
 
 
 def _doubts(area_mm2: float, disagreement: float) -> Iterator[str]:

@@ -20,6 +20,8 @@ _PARENCHYMA_HU = (10.0, 350.0)
 _LIPS_MM = 6.0  # around the hilum, where cortex ends and has no thickness
 CLEAR_DISAGREEMENT = 0.2  # our choice, from the simulated challenge: above it a person should look
 _OUTLINE_MM = 0.5  # by which an outline may be off
+# Of a kidney, where its members are not sure: of 28 simulated ones, none whose outline had a Dice above 0.93 had more.
+_MUCH_UNSURE = 0.14
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,9 @@ def _doubts(
     yield from contrast_doubts(contrast)
     if _is_cut(scan, masks):
         yield "kidney cut by the end of the scan"
+    unsure = 1 - np.count_nonzero(masks.sure) / np.count_nonzero(masks.kidney)
+    if unsure > _MUCH_UNSURE:
+        yield f"members unsure of {unsure:.0%} of the kidney: look at its outline"
     if not masks.cortex.any():
         yield "no cortex found"
     elif disagreement is not None and disagreement > CLEAR_DISAGREEMENT:

@@ -31,11 +31,9 @@ def list_scans(*paths: Path) -> dict[str, Path]:
     """
     by_path = {path: _scans_in(path) for path in map(Path, paths)}
     if any(by_path.values()):
-        for path, found in by_path.items():
-            if not found:
-                raise InputError(
-                    f"there is no scan in {path}; name scans in one command and images in another"
-                )
+        for path, some in by_path.items():
+            if not some:
+                raise InputError(f"there is no scan in {path}; name scans in one command, images in another")
     scans: dict[str, Path] = {}
     for some in by_path.values():
         for name, found in some.items():

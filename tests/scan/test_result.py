@@ -6,7 +6,7 @@ import pytest
 from nibabel.affines import apply_affine
 
 from kcseg.errors import InputError
-from kcseg.scan.measure import contrast_of
+from kcseg.scan.measure import contrast_of, measure
 from kcseg.scan.result import LABELS, segment_scan
 from kcseg.scan.scan import Scan
 from kcseg.scan.segment import KidneyMasks, without_appendages
@@ -79,6 +79,15 @@ def test_a_kidney_that_is_not_there_is_not_invented(sides, seeing):
     assert tuple(one.side for one in result.measures) == sides
     for side in {"right", "left"} - set(sides):
         assert f"no {side} kidney found" in result.notes
+
+
+def test_an_outline_of_which_members_are_unsure_is_noted(body_scan, seeing):
+    (masks,) = segment_scan(body_scan, seeing, sides=("left",)).masks
+    places = np.argwhere(masks.sure)
+    lowest = np.quantile(places[:, 2], 0.25)
+    unsure = replace(masks, sure=masks.sure & (np.arange(masks.sure.shape[2]) > lowest))
+    assert "outline" not in measure(body_scan, masks).note
+    assert "% of the kidney: look at its outline" in measure(body_scan, unsure).note
 
 
 def test_one_side_alone_can_be_asked_for(body_scan, seeing):

@@ -145,7 +145,7 @@ def test_images_beside_scans_are_not_left_out_silently(tmp_path, small, save_ser
     save_series(tmp_path / "series", small)
     np.save(tmp_path / "image.npy", np.zeros((40, 50)))
     assert not list_scans(tmp_path / "image.npy")
-    with pytest.raises(InputError, match=r"no scan in .*image\.npy; name scans in one command and images"):
+    with pytest.raises(InputError, match=r"no scan in .*image\.npy; name scans in one command, images"):
         list_scans(tmp_path / "series", tmp_path / "image.npy")
 
 

@@ -79,7 +79,7 @@ def _measure(ensemble: Ensemble, seed: int, number: int) -> list[dict]:
                 "true_kidney_ml": float(truth.kidney.sum() * ml) if cut else truth.kidney_ml,
                 "thickness_mm": one.thickness_mm,
                 "true_thickness_mm": truth.thickness_mm,
-                "unsure_share": 1 - float(np.count_nonzero(masks.sure) / np.count_nonzero(masks.kidney)),
+                "unsure_share": masks.unsure_share,
                 "dice_cortex": dice(cortex, truth.cortex),
                 "dice_kidney": dice(kidney, truth.kidney),
             }

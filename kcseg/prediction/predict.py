@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kcseg.errors import InputError
-from kcseg.files import write_csv, write_json
+from kcseg.files import write, write_csv, write_json
 from kcseg.image.formats import read_image, write_mask
 from kcseg.image.listing import scan_images
-from kcseg.page.figures import write_picture
+from kcseg.page.figures import png_of
 from kcseg.page.page import write_page
 from kcseg.prediction.expectation import LOW_DICE
 from kcseg.prediction.result import Prediction, segment_images
@@ -117,7 +117,7 @@ def predict_part(
             grid = result.image.grid
             for suffix in ("png", "nii.gz") if grid.affine is not None else ("png",):
                 write_mask(out / kind / f"{id}.{suffix}", mask, grid)
-        write_picture(out / "overlays" / f"{id}.png", result.picture())
+        write(out / "overlays" / f"{id}.png", png_of(result.picture()))
         yield [replace(row, id=id) for row in result.rows]
 
 

@@ -1,6 +1,5 @@
 """From an image to its result: its kidneys, their masks and what is measured of them."""
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +21,8 @@ from kcseg.page.figures import (
     in_bytes,
     marked,
     outlined,
+    png_of,
     tint,
-    write_picture,
 )
 from kcseg.prediction.expectation import LOW_DICE, Expectation, features_of
 from kcseg.prediction.kidneys import doubts_of, find_kidneys
@@ -123,8 +122,7 @@ class ImageResult:
 
     def _repr_png_(self) -> bytes:
         """Return the picture as a notebook shows it."""
-        write_picture(file := io.BytesIO(), self.picture())
-        return file.getvalue()
+        return png_of(self.picture())
 
 
 def segment_image(

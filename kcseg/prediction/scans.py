@@ -9,10 +9,10 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 from kcseg.errors import InputError
-from kcseg.files import is_file, read_facts, write_csv, write_json
+from kcseg.files import is_file, read_facts, write, write_csv, write_json
 from kcseg.image.nifti import read_volume, write_volume
 from kcseg.image.volume import resampled
-from kcseg.page.figures import KIDNEY, in_bytes, outlined, overlay, write_picture
+from kcseg.page.figures import KIDNEY, in_bytes, outlined, overlay, png_of
 from kcseg.page.page import write_page
 from kcseg.prediction.viewer import LIBRARY, write_library, write_viewer
 from kcseg.progress import Tell, counted, silent, within
@@ -99,7 +99,7 @@ def write_scan(out: Path, id: str, result: ScanResult) -> None:
     if sides := [masks.side for masks in result.masks]:
         write_viewer(out / "viewers" / f"{id}.html", id, scan, labels)
         montage = np.concatenate([_montage(scan, labels, side) for side in sides], axis=0)
-        write_picture(out / "montages" / f"{id}.png", montage)
+        write(out / "montages" / f"{id}.png", png_of(montage))
     if len(scan.files) == scan.hu.shape[2] and can_write_dicom_seg():
         write_dicom_seg(out / "segmentations" / f"{id}.dcm", scan, labels)
     write_json(

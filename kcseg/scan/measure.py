@@ -184,9 +184,8 @@ def _doubts(
     yield from contrast_doubts(contrast)
     if _is_cut(scan, masks):
         yield "kidney cut by the end of the scan"
-    unsure = 1 - np.count_nonzero(masks.sure) / np.count_nonzero(masks.kidney)
-    if unsure > _MUCH_UNSURE:
-        yield f"members unsure of {unsure:.0%} of the kidney: look at its outline"
+    if masks.unsure_share > _MUCH_UNSURE:
+        yield f"members unsure of {masks.unsure_share:.0%} of the kidney: look at its outline"
     if not masks.cortex.any():
         yield "no cortex found"
     elif disagreement is not None and disagreement > CLEAR_DISAGREEMENT:

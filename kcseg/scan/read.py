@@ -30,10 +30,9 @@ def list_scans(*paths: Path) -> dict[str, Path]:
         InputError: two scans of one name, two studies in one folder, or a path without a scan beside one with some.
     """
     by_path = {path: _scans_in(path) for path in map(Path, paths)}
-    if any(by_path.values()):
-        for path, some in by_path.items():
-            if not some:
-                raise InputError(f"there is no scan in {path}; name scans in one command, images in another")
+    without = [path for path, some in by_path.items() if not some]
+    if without and any(by_path.values()):
+        raise InputError(f"there is no scan in {without[0]}; name scans in one command, images in another")
     scans: dict[str, Path] = {}
     for some in by_path.values():
         for name, found in some.items():

@@ -33,6 +33,11 @@ class KidneyMasks:
     probability: np.ndarray
     disagreement: np.ndarray
 
+    @property
+    def unsure_share(self) -> float:
+        """How much of the kidney the members are not sure of."""
+        return 1 - float(np.count_nonzero(self.sure) / np.count_nonzero(self.kidney))
+
 
 def segment_kidneys(
     scan: Scan, ensemble: Ensemble, located: list[Located], tell: Tell = silent

@@ -34,7 +34,7 @@ def call_apart(function: Callable[..., Any], *arguments: Any, tell: Callable[...
     ours, its = forks.Pipe()
     with ours, tempfile.NamedTemporaryFile("r", prefix="kcseg-") as errors:
         process = forks.Process(target=_work, args=(its, errors.name))
-        with held_back_stderr():
+        with held_back_stderr():  # at the first call also that one's, which keeps what it is started with
             process.start()
         its.close()
         try:

@@ -27,15 +27,19 @@ benchmark: .venv/installed
 clean:
 	rm -rf .venv .venv-oldest build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.venv/installed: setup.cfg pyproject.toml
+.venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("kcseg needs Python 3.10 to 3.13, this is %d.%d: make PYTHON=python3.12" % sys.version_info[:2] if not (3, 10) <= sys.version_info[:2] <= (3, 13) else 0)'
 	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-.venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@
+# pip compiles on one core alone
+.venv/installed-dev: .venv/bin/python setup.cfg pyproject.toml
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
+	$(BIN)/python -m compileall -q --workers 0 .venv/lib || true
+	touch .venv/installed $@
 
 .venv-oldest/installed-dev: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv-oldest

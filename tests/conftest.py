@@ -188,6 +188,8 @@ def ray_cluster():
     node = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
     # a busy machine may answer late, and no tests wait for a killed node longer than they must
     node["_system_config"] = {"health_check_timeout_ms": 60_000, "health_check_period_ms": 500}
+    # its workers would give way to all other tests, which take every core
+    node["_system_config"]["worker_niceness"] = 0
     try:
         cluster = Cluster(initialize_head=True, head_node_args=node)
     except Exception:  # Ray waits 30 s for a node, and a busy machine may take longer

@@ -43,7 +43,7 @@ def test_a_new_version_takes_over_without_a_failed_request(tmp_path, exported):
 
     def keep_asking(url):
         pool = urllib3.PoolManager(retries=False)
-        while not stop.is_set():
+        while not stop.wait(0.02):
             response = pool.request("POST", url + ":predict", json={"inputs": IMAGE.tolist()})
             (answered if response.status == 200 else failures).append(response.data)
 

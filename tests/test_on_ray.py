@@ -14,10 +14,12 @@ from kcseg.config_json import to_json
 from kcseg.errors import InputError
 from kcseg.files import locked, read_csv, sha256
 from kcseg.image.listing import list_images
+from kcseg.image.nifti import write_volume
 from kcseg.prediction.predict import parts
 from kcseg.ray import joined
 from kcseg.training.on_ray import train_members_on_ray
 from kcseg.training.run import open_run
+from tests.scan.conftest import Body, axial
 
 MEMBERS = ("--member", 1, "--member", 3)
 
@@ -71,6 +73,24 @@ def test_predicting_on_a_node_killed_midway_loses_no_image(
 
     # the killed worker's unfinished file may be left under a temporary name
     assert contents(shared, ".kcseg-") == contents(alone)
+
+
+def test_scans_are_shared_out_as_images_are(tmp_path, trained_run, ray_cluster, contents):
+    body = Body().scan(*axial((4.0, 4.0, 6.0)))
+    (tmp_path / "scans").mkdir()
+    for name in ("anna", "ben"):
+        write_volume(tmp_path / "scans" / f"{name}.nii.gz", body.hu, body.affine)
+    # what is brighter than the liver, and no spine
+    write_volume(
+        tmp_path / "kidneys.nii.gz", ((body.hu > 90) & (body.hu < 300)).astype(np.uint8), body.affine
+    )
+    alone, shared = tmp_path / "alone", tmp_path / "shared"
+    arguments = (tmp_path / "scans", "--kidneys", tmp_path / "kidneys.nii.gz", "--out")
+    for out, more in ((alone, ()), (shared, ("--ray", ray_cluster.address))):
+        result = predict(trained_run.folder, *arguments, out, *more)
+        assert result.exit_code == 0, result.output
+    assert contents(shared) == contents(alone)
+    assert [row["id"] for row in read_csv(shared / "table.csv")] == ["anna", "anna", "ben", "ben"]
 
 
 def test_what_a_worker_refuses_is_told_here(tmp_path, ring_challenge, ray_cluster, contents):

@@ -69,7 +69,7 @@ _SCAN_COLUMNS = {
     "--ray",
     "cluster",
     metavar="ADDRESS|auto",
-    help="Share the images out over this Ray cluster; FILES, --model and --out must be on a disk all nodes share.",
+    help="Share images or scans out over this Ray cluster; FILES, --model and --out must be on a disk all nodes share.",
 )
 @device_option
 def predict(
@@ -94,18 +94,17 @@ def predict(
     from kcseg.image.listing import list_images, scan_images
     from kcseg.scan.read import list_scans
 
+    if model and "://" in model and (cluster or fast):
+        option = "--ray" if cluster else "--fast"
+        raise InputError(f"{option} needs the model itself: name a folder, not {model}")
     if scans := list_scans(*files):
-        if cluster or skip_bad or hu_offset is not None:
-            raise InputError("--ray, --skip-bad and --hu-offset are for images; leave them out for a scan")
+        if skip_bad or hu_offset is not None:
+            raise InputError("--skip-bad and --hu-offset are for images; leave them out for a scan")
         options = ScanOptions(series, kidneys, (side,) if side else SIDES, any_contrast)
-        _predict_scans(scans, out, model, options, fast=fast, force=force)
+        _predict_scans(scans, out, model, options, cluster, fast=fast, force=force)
         return
     if series or kidneys or side:
         raise InputError("--series, --kidneys and --side are for scans; leave them out for images")
-    served = model if model and "://" in model else None
-    if served and (cluster or fast):
-        option = "--ray" if cluster else "--fast"
-        raise InputError(f"{option} needs the model itself: name a folder, not {served}")
     images, faults = _readable(files, hu_offset) if skip_bad else (list_images(*files), [])
     if ignored := scan_images(*files).passed_over:
         print_line(f"Passed over: {', '.join(ignored)}")
@@ -114,9 +113,8 @@ def predict(
     with quiet_import():
         if cluster:
             from kcseg.prediction.on_ray import predict_files_on_ray
-            from kcseg.serving.bundle import shipped_weights
 
-            run = partial(predict_files_on_ray, Path(model) if model else shipped_weights(), fast=fast)
+            run = partial(predict_files_on_ray, _folder(model), fast=fast)
         else:
             from kcseg.prediction.predict import predict_files
 
@@ -130,14 +128,26 @@ def predict(
 
 
 def _predict_scans(
-    scans: Mapping[str, Path], out: Path, model: str | None, options: ScanOptions, *, fast: bool, force: bool
+    scans: Mapping[str, Path],
+    out: Path,
+    model: str | None,
+    options: ScanOptions,
+    cluster: str | None,
+    *,
+    fast: bool,
+    force: bool,
 ) -> None:
     with quiet_import():
-        from kcseg.prediction.scans import predict_scans
+        if cluster:
+            from kcseg.prediction.on_ray import predict_scans_on_ray
 
-        ensemble = _ensemble(model, fast)
-    with progress_bars() as tell:
-        rows = predict_scans(ensemble, scans, out, options, force=force, tell=tell)
+            run = partial(predict_scans_on_ray, _folder(model), fast=fast)
+        else:
+            from kcseg.prediction.scans import predict_scans
+
+            run = partial(predict_scans, _ensemble(model, fast))
+    with joined(cluster) if cluster else nullcontext(), progress_bars() as tell:
+        rows = run(scans, out, options, force=force, tell=tell)
     print_table([_cells(row, _SCAN_COLUMNS) for row in rows])
     print_line(f"Look at {out / 'index.html'}")
 
@@ -147,6 +157,12 @@ def _readable(files: tuple[Path, ...], hu_offset: int | None) -> tuple[dict[str,
 
     with progress_bars() as tell:
         return readable_images(*files, hu_offset=hu_offset, tell=tell)
+
+
+def _folder(model: str | None) -> Path:
+    from kcseg.serving.bundle import shipped_weights
+
+    return Path(model) if model else shipped_weights()
 
 
 def _ensemble(model: str | None, fast: bool) -> "Ensemble":

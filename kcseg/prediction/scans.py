@@ -50,19 +50,36 @@ def predict_scans(
     """
     if options.kidneys is None:
         refuse_without_kidneys(ensemble)
+    missing = begin_scans(scans, out, force=force)
+    one_more = counted(tell, "scans", len(missing))
+    for id, path in missing.items():
+        predict_scan(ensemble, id, path, out, options, within(tell, id) if len(scans) > 1 else tell)
+        one_more()
+    return write_tables(scans, out)
+
+
+def begin_scans(scans: Mapping[str, Path], out: Path, *, force: bool) -> dict[str, Path]:
+    """Make room for the results of scans in `out`, and return those scans that are not finished there.
+
+    Raises:
+        InputError: earlier results in `out` without `force`, or foreign files in the way.
+    """
     names = ["index.html", "table.csv", "measures.json", f"viewers/{LIBRARY}"]
     names += (name for id in scans for name in _names(id))
     if force or is_file(out / "table.csv") or not is_file(out / "files.json"):
         refuse_taken(out, names, force=force)
         begin(out, names)
-    measured, one_more = {}, counted(tell, "scans", len(scans))
-    for id, path in scans.items():
-        facts = out / "measures" / f"{id}.json"
-        if not is_file(facts):
-            part = within(tell, id) if len(scans) > 1 else tell
-            _predict_scan(ensemble, id, path, out, options, part)
-        measured[id] = read_facts(facts, kidneys=list, notes=list)
-        one_more()
+    return {id: path for id, path in scans.items() if not is_file(facts_path(out, id))}
+
+
+def facts_path(out: Path, id: str) -> Path:
+    """Return the file that is written last of a scan."""
+    return out / "measures" / f"{id}.json"
+
+
+def write_tables(scans: Mapping[str, Path], out: Path) -> list[dict[str, Any]]:
+    """Write what says something of all scans, once each is finished, and return the rows of the table."""
+    measured = {id: read_facts(facts_path(out, id), kidneys=list, notes=list) for id in scans}
     rows = [row for id, found in measured.items() for row in _rows(id, found)]
     write_csv(out / "table.csv", rows)
     write_json(out / "measures.json", {"labels": LABELS, "scans": measured})
@@ -71,9 +88,10 @@ def predict_scans(
     return rows
 
 
-def _predict_scan(
-    ensemble: Ensemble, id: str, path: Path, out: Path, options: ScanOptions, tell: Tell
+def predict_scan(
+    ensemble: Ensemble, id: str, path: Path, out: Path, options: ScanOptions, tell: Tell = silent
 ) -> None:
+    """Segment and measure one scan, and write its files."""
     with unpacked(path) as unpacked_path:
         scan = read_scan(unpacked_path, series=options.series, tell=tell)
         kidneys = None if options.kidneys is None else _kidneys_on(scan, options.kidneys)
@@ -103,7 +121,7 @@ def write_scan(out: Path, id: str, result: ScanResult) -> None:
     if len(scan.files) == scan.hu.shape[2] and can_write_dicom_seg():
         write_dicom_seg(out / "segmentations" / f"{id}.dcm", scan, labels)
     write_json(
-        out / "measures" / f"{id}.json",
+        facts_path(out, id),
         {"kidneys": [asdict(one) for one in result.measures], "notes": list(result.notes)},
     )
 

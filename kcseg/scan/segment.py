@@ -1,20 +1,22 @@
-"""Cortex and kidney of a scan: coronal slices of 1 mm, the members' medians, components in 3D, back on its own grid."""
+"""Cortex and kidney of a scan: coronal slices of 1 mm, the members' medians, in 3D, and back on its own grid."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_dilation, binary_fill_holes, distance_transform_edt, label
+from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_filter
 
 from kcseg.config import PAPER
 from kcseg.progress import Tell, silent
 from kcseg.scan.locate import SURE, Located
+from kcseg.scan.outline import largest_part, outlined
 from kcseg.scan.scan import Frame, Scan
 from kcseg.serving.contract import IMAGES_TOGETHER
 from kcseg.serving.runner import Ensemble
 
-_BALL_MM = 5.0  # half the width of a bridge to what is no kidney, at most
 _CONTEXT_MM = 45.0  # around a kidney, for the networks to see where it lies
+_RIM_MM = 8.0  # of kidney that the members may miss: it is cortex
+_SMOOTH_MM = 0.7  # of an outline at 1 mm, before it is resampled: it has steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +46,12 @@ def segment_kidneys(
 ) -> Iterator[KidneyMasks]:
     """Yield the masks of each kidney, in the order given.
 
-    Probabilities are found in coronal slices of 1 mm, resampled to the scan's own voxels, and cut there once.
+    Probabilities and outlines are found in coronal slices of 1 mm, resampled to the scan's own voxels, and cut there
+    once.
     """
     for one in located:
         frame = Frame.around(*_with_context(one, scan))
-        yield _on_scan(scan, frame, one, *_probabilities(scan, ensemble, frame, tell, one.side))
+        yield _on_scan(scan, frame, one, _seen(scan, ensemble, frame, tell, one.side))
 
 
 def _with_context(one: Located, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
@@ -58,13 +61,21 @@ def _with_context(one: Located, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(one.low_mm - around, low), np.minimum(one.high_mm + around, high)
 
 
-def _probabilities(
-    scan: Scan, ensemble: Ensemble, frame: Frame, tell: Tell, side: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the medians for kidney and cortex and the disagreement, float32 in the frame's shape."""
-    kidney, cortex, disagreement = (np.zeros(frame.shape, np.float32) for _ in range(3))
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """What a frame shows, float32 in its shape: HU, the medians for kidney and cortex, and the disagreement."""
+
+    hu: np.ndarray
+    kidney: np.ndarray
+    cortex: np.ndarray
+    disagreement: np.ndarray
+
+
+def _seen(scan: Scan, ensemble: Ensemble, frame: Frame, tell: Tell, side: str) -> _Seen:
+    hu, kidney, cortex, disagreement = (np.zeros(frame.shape, np.float32) for _ in range(4))
     together: list[tuple[int, np.ndarray]] = []
     for place, plane in frame.slices_of(scan):
+        hu[place] = plane
         together.append((place, plane))
         if len(together) < IMAGES_TOGETHER and place + 1 < frame.shape[0]:
             continue
@@ -75,49 +86,33 @@ def _probabilities(
             kidney[list(places)] = found.kidney_probability
         together.clear()
         tell(f"{side} kidney", place + 1, frame.shape[0])
-    return kidney, cortex, disagreement
+    return _Seen(hu, kidney, cortex, disagreement)
 
 
-def _on_scan(
-    scan: Scan,
-    frame: Frame,
-    one: Located,
-    kidney_share: np.ndarray,
-    cortex_share: np.ndarray,
-    disagreement: np.ndarray,
-) -> KidneyMasks:
+def _up_to_the_capsule(cortex_share: np.ndarray, called: np.ndarray) -> np.ndarray:
+    """Return the shares with those of the nearest voxel around what the members call kidney.
+
+    Between it and the true capsule they were not looking for cortex.
+    """
+    if not called.any():
+        return cortex_share
+    away, nearest = distance_transform_edt(~called, return_indices=True)
+    return np.where(away < _RIM_MM, cortex_share[tuple(nearest)], cortex_share)
+
+
+def _on_scan(scan: Scan, frame: Frame, one: Located, seen: _Seen) -> KidneyMasks:
     window = frame.window_in(scan)
     threshold = PAPER.ensemble.mask_threshold
+    called = seen.kidney > threshold
     if one.mask is None:
-        # other parts must not come near the kidney when the shares are resampled
-        own = binary_dilation(without_appendages(kidney_share > threshold), iterations=2)
-        share = frame.to_scan(np.where(own, kidney_share, 0), scan, window)
-        kidney = binary_fill_holes(_largest(share > threshold))  # the sinus lies within the capsule
-        sure = binary_fill_holes(kidney & (share > SURE))
+        smooth = gaussian_filter(outlined(seen.hu, called).astype(np.float32), _SMOOTH_MM)
+        # the sinus lies within the capsule
+        kidney = binary_fill_holes(largest_part(frame.to_scan(smooth, scan, window) > 0.5))
+        sure = binary_fill_holes(kidney & (frame.to_scan(seen.kidney, scan, window) > SURE))
     else:
         kidney = sure = one.mask[window]
-    probability = frame.to_scan(cortex_share, scan, window)
-    cortex = _largest((probability > threshold) & kidney)
+    probability = frame.to_scan(_up_to_the_capsule(seen.cortex, called), scan, window)
+    cortex = largest_part((probability > threshold) & kidney)
     return KidneyMasks(
-        one.side, window, kidney, sure, cortex, probability, frame.to_scan(disagreement, scan, window)
+        one.side, window, kidney, sure, cortex, probability, frame.to_scan(seen.disagreement, scan, window)
     )
-
-
-def without_appendages(mask: np.ndarray) -> np.ndarray:
-    """Return the largest part of a mask at 1 mm without what hangs on it by less than a finger's width.
-
-    Vessels leave the kidney, and bowel or muscle may touch it: what a ball of `_BALL_MM` cannot reach from within is
-    cut off (our choice).
-    """
-    core = _largest(distance_transform_edt(mask) > _BALL_MM)
-    if not core.any():
-        return _largest(mask)
-    return mask & (distance_transform_edt(~core) <= _BALL_MM + 1)
-
-
-def _largest(mask: np.ndarray) -> np.ndarray:
-    """Return the largest 3D component, with 26 neighbours (our choice)."""
-    parts, count = label(mask, np.ones((3, 3, 3)))
-    if count < 2:
-        return mask
-    return parts == 1 + np.bincount(parts.ravel())[1:].argmax()

@@ -75,7 +75,6 @@ def test_a_bad_file_among_good_ones_leaves_nothing_behind(tmp_path, trained_run,
     ("made", "options", "message"),
     [
         ("scan", ("--hu-offset", "-1024"), "for images; leave them out for a scan"),
-        ("scan", ("--ray", "auto"), "for images; leave them out for a scan"),
         ("scan", ("--skip-bad",), "for images; leave them out for a scan"),
         ("image", ("--side", "left"), "for scans; leave them out for images"),
         ("image", ("--series", "2"), "for scans; leave them out for images"),

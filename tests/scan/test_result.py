@@ -4,15 +4,16 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 from nibabel.affines import apply_affine
+from scipy.ndimage import minimum_filter
 
 from kcseg.errors import InputError
 from kcseg.scan.measure import contrast_of, measure
 from kcseg.scan.result import LABELS, segment_scan
 from kcseg.scan.scan import Scan
-from kcseg.scan.segment import KidneyMasks, without_appendages
-from kcseg.serving.contract import OUTPUTS
+from kcseg.scan.segment import KidneyMasks
+from kcseg.serving.contract import KIDNEY, OUTPUTS
 from kcseg.serving.runner import Ensemble
-from tests.scan.conftest import CENTRES_MM, CORTEX_MM, HALF_AXES_MM, Body, axial
+from tests.scan.conftest import CENTRES_MM, CORTEX_MM, HALF_AXES_MM, Body, Seeing, axial
 
 # of the nearest points of the two ellipsoids, by 60,000 points on each; less than the difference of their half axes
 THICKNESS_MM = 6.8
@@ -132,25 +133,29 @@ def test_a_mask_of_another_tool_takes_the_place_of_the_finder(body_scan, seeing)
         segment_scan(body_scan, seeing, kidneys=kidneys[1:])
 
 
+class Cautious(Seeing):
+    """Members that miss 3 mm of rim below the capsule."""
+
+    def __call__(self, signature, images):
+        found = super().__call__(signature, images)
+        kidney = minimum_filter(found[KIDNEY], (1, 7, 7))
+        return found | {KIDNEY: kidney, "probability": np.minimum(found["probability"], kidney)}
+
+
+def test_a_rim_that_the_members_miss_is_found_by_its_edge(body_scan):
+    for one in segment_scan(body_scan, Ensemble(Cautious()), any_contrast=True).measures:
+        # 3 mm missed make a fifth of the kidney, and two fifths of its cortex
+        assert one.kidney_ml == pytest.approx(KIDNEY_ML, rel=0.04)
+        assert one.cortex_ml == pytest.approx(CORTEX_ML, rel=0.08)
+        assert one.thickness_mm == pytest.approx(THICKNESS_MM, abs=0.8)
+
+
 def test_members_that_do_not_find_kidneys_need_a_mask(body_scan):
     class Cortex:
         outputs = OUTPUTS
 
     with pytest.raises(InputError, match="name a mask of the kidneys"):
         segment_scan(body_scan, Ensemble(Cortex()))
-
-
-def test_what_hangs_on_a_kidney_by_a_bridge_is_cut_off():
-    rows = np.indices((60, 60, 120)).astype(float)
-
-    def ball(centre, radius):
-        return ((rows - np.reshape(centre, (3, 1, 1, 1))) ** 2).sum(axis=0) < radius**2
-
-    kidney, spleen = ball((30, 30, 30), 22), ball((30, 30, 95), 18)
-    bridge = (np.hypot(rows[0] - 30, rows[1] - 30) < 4) & (rows[2] > 30) & (rows[2] < 95)
-    found = without_appendages(kidney | bridge | spleen)
-    assert not (found & spleen).any()
-    assert np.count_nonzero(found ^ kidney) < 0.02 * np.count_nonzero(kidney)
 
 
 def total_segmentator(result):

@@ -118,4 +118,4 @@ def _render(kidney: PlacedKidney, plane: Planes, slab_mm: float, hu: np.ndarray,
         return
     shown, found = render(kidney.organ, own, solid, slab_mm, hu[rows, columns][turn])
     hu[rows, columns] = shown[turn]
-    masks[:, rows, columns] |= found[(slice(None), *turn)]
+    masks[:, rows, columns] |= found[:, turn[0], turn[1]]

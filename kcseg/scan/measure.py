@@ -20,7 +20,9 @@ _PARENCHYMA_HU = (10.0, 350.0)
 _LIPS_MM = 6.0  # around the hilum, where cortex ends and has no thickness
 CLEAR_DISAGREEMENT = 0.2  # our choice, from the simulated challenge: above it a person should look
 _OUTLINE_MM = 0.5  # by which an outline may be off
-# Of a kidney, where its members are not sure: of 28 simulated ones, none whose outline had a Dice above 0.93 had more.
+_WIDENED = 1.1  # so that the interval holds four cortices in five, of 27 simulated ones
+# Of a kidney, where its members are not sure: the outlines of 27 simulated ones had a mean Dice of 0.95 with more, and
+# of 0.97 with less.
 _MUCH_UNSURE = 0.14
 
 
@@ -114,7 +116,7 @@ def volume_interval(scan: Scan, masks: KidneyMasks) -> tuple[float, float, float
     least = _ml(masks.kidney & (masks.probability - spread > 0.5), scan)
     most = _ml(masks.kidney & (masks.probability + spread > 0.5), scan)
     rim = _surface_mm2(masks.kidney, scan) * _OUTLINE_MM / 1000
-    half = float(np.hypot((most - least) / 2, rim))
+    half = _WIDENED * float(np.hypot((most - least) / 2, rim))
     return volume, volume - half, volume + half
 
 

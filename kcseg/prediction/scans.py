@@ -27,7 +27,7 @@ from kcseg.scan.scan import Frame, Scan
 from kcseg.scan.series import unpacked
 from kcseg.serving.runner import Ensemble
 
-_MONTAGE_SLICES = 6
+_MONTAGE_SLICES, _PICTURE_MM = 6, 140
 _MARGIN_MM = 15.0
 
 
@@ -172,8 +172,7 @@ def _montage(scan: Scan, labels: np.ndarray, side: str) -> np.ndarray:
     pictures = pictures[:_MONTAGE_SLICES]
     while len(pictures) < _MONTAGE_SLICES:
         pictures.append(np.zeros_like(pictures[0]))
-    height, width = 220, 160
-    fitted = [_fit(picture, height, width) for picture in pictures]
+    fitted = [_fit(picture, len(picture), _PICTURE_MM) for picture in pictures]
     return np.concatenate(fitted, axis=1).repeat(2, axis=0).repeat(2, axis=1)
 
 

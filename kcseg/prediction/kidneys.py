@@ -9,12 +9,11 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, label
 from kcseg.config import PAPER
 from kcseg.image.contrast import contrast_doubts, looks_alike, measure_contrast
 from kcseg.image.grid import Spacing
-from kcseg.scan.locate import LEAST_SURE, SURE
+from kcseg.scan.locate import BONE_HU, LEAST_SURE, SURE
 from kcseg.serving.runner import Segmentation
 
 # Our choice, in what a coronal slice through an adult's kidney shows.
 _LEAST_KIDNEY_MM2, _LARGEST_KIDNEY_MM2 = 300.0, 12000.0
-_BONE_HU = 330.0  # no kidney's parenchyma is as bright on average
 _WHOLE_BODY_MM = 250.0  # an image as wide as this shows both sides, so that it has a middle
 _BODY_HU = -300.0
 
@@ -87,7 +86,7 @@ def _describe(
 
 def _may_be_kidney(hu: np.ndarray, kidney: np.ndarray, pixel_mm2: float) -> bool:
     area = np.count_nonzero(kidney) * pixel_mm2
-    return bool(_LEAST_KIDNEY_MM2 <= area <= _LARGEST_KIDNEY_MM2 and np.median(hu[kidney]) < _BONE_HU)
+    return bool(_LEAST_KIDNEY_MM2 <= area <= _LARGEST_KIDNEY_MM2 and np.median(hu[kidney]) < BONE_HU)
 
 
 def _middle(hu: np.ndarray, spacing_mm: Spacing) -> float | None:

@@ -19,6 +19,7 @@ _BODY_HU, _LUNG_HU, _SOFT_HU = -300.0, (-950.0, -600.0), (20.0, 200.0)
 _LEAST_ML, _LARGEST_ML = 30.0, 700.0
 _BESIDE_MM = (15.0, 130.0)
 _ACROSS_MM = 15.0  # a part that reaches so far to both sides of the middle is no single kidney
+BONE_HU = 330.0  # no kidney's parenchyma is as bright on average (our choice)
 SURE, LEAST_SURE = 0.9, 0.5  # of a kidney the members are sure nearly everywhere
 _MARGIN_MM = 12.0  # around a kidney that was seen in every fourth slice
 _TOTAL_SEGMENTATOR = {2: "right", 3: "left"}  # its labels of the kidneys, among more than a hundred
@@ -56,7 +57,7 @@ def locate_kidneys(scan: Scan, ensemble: Ensemble, tell: Tell = silent) -> tuple
             assert raw.kidney_probability is not None
             share[place] = raw.kidney_probability[0]
     middle = _middle_column(hu)
-    kidneys = list(_surest_parts(frame, share, middle))
+    kidneys = list(_surest_parts(frame, hu, share, middle))
     return kidneys, list(_orientation_doubts(hu, kidneys, frame, middle))
 
 
@@ -95,7 +96,7 @@ def kidneys_of(scan: Scan, labels: np.ndarray) -> list[Located]:
     return located
 
 
-def _surest_parts(frame: Frame, share: np.ndarray, middle: float) -> Iterator[Located]:
+def _surest_parts(frame: Frame, hu: np.ndarray, share: np.ndarray, middle: float) -> Iterator[Located]:
     """Yield the part on each side of which the members are surest, by volume."""
     parts, _ = label(share > 0.5, np.ones((3, 3, 3)))
     volumes = np.bincount(parts.ravel())[1:] * frame.step_mm / 1000
@@ -117,7 +118,7 @@ def _surest_parts(frame: Frame, share: np.ndarray, middle: float) -> Iterator[Lo
             )
         side = SIDES[int(centre > middle)]
         beside = abs(centre - middle)
-        if side in best or volumes[place] > _LARGEST_ML:
+        if side in best or volumes[place] > _LARGEST_ML or np.median(hu[boxes[place]][inside]) > BONE_HU:
             continue
         if not _BESIDE_MM[0] < beside < _BESIDE_MM[1]:
             continue

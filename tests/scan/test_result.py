@@ -133,6 +133,19 @@ def test_a_mask_of_another_tool_takes_the_place_of_the_finder(body_scan, seeing)
         segment_scan(body_scan, seeing, kidneys=kidneys[1:])
 
 
+class Bright(Seeing):
+    """Members that take anything for a kidney, however bright; but for the spine's HU."""
+
+    def __call__(self, signature, images):
+        return super().__call__(signature, np.where(images < 550, np.minimum(images, 200), -1000))
+
+
+def test_what_is_as_bright_as_bone_is_no_kidney():
+    body = Body(("right",), cortex_hu=420, medulla_hu=420)
+    result = segment_scan(body.scan(*axial()), Ensemble(Bright()))
+    assert not result.measures and "no right kidney found" in result.notes
+
+
 class Cautious(Seeing):
     """Members that miss 3 mm of rim below the capsule."""
 

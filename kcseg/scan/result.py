@@ -14,6 +14,7 @@ from kcseg.scan.scan import Scan
 from kcseg.scan.segment import KidneyMasks, segment_kidneys
 from kcseg.serving.runner import Ensemble
 
+_NO_KIDNEY_UNSURE = 0.4  # our choice: of 84 simulated kidneys the members were unsure of 0.25 at most
 # What a voxel of the labels means.
 LABELS = {
     "right cortex": 1,
@@ -87,7 +88,11 @@ def segment_scan(
         locate_kidneys(scan, ensemble, tell) if kidneys is None else (kidneys_of(scan, kidneys), [])
     )
     located = [one for one in located if one.side in sides]
-    masks = tuple(one for one in segment_kidneys(scan, ensemble, located, tell) if one.kidney.any())
+    masks = tuple(
+        one
+        for one in segment_kidneys(scan, ensemble, located, tell)
+        if one.kidney.any() and one.unsure_share < _NO_KIDNEY_UNSURE
+    )
     measures = [measure(scan, one, any_contrast=any_contrast) for one in masks]
     missing = [side for side in sides if side not in {one.side for one in masks}]
     notes += [f"no {side} kidney found" for side in missing]

@@ -40,7 +40,7 @@ def predict_files_on_ray(
     Raises:
         InputError: as `predict_files`; no model in `model`; a folder that not all nodes see.
     """
-    out = out.absolute()  # workers start in folders of their own
+    model, out = find_model(model).absolute(), out.absolute()  # workers start in folders of their own
     make_room(images, out, hu_offset=hu_offset, force=force)
     work = partial(_predict_images, out=out, hu_offset=hu_offset, any_contrast=any_contrast)
     rows: dict[str, list[Prediction]] = {}
@@ -68,7 +68,7 @@ def predict_scans_on_ray(
 
     What is said of `predict_files_on_ray` is true of scans, too.
     """
-    out = out.absolute()
+    model, out = find_model(model).absolute(), out.absolute()
     missing = begin_scans(scans, out, force=force)
     if options.kidneys:
         options = replace(options, kidneys=options.kidneys.absolute())
@@ -117,7 +117,7 @@ def _shared_out(
         return
     predicted = ray.data.from_arrow(tables).map_batches(
         _Worker,
-        fn_constructor_args=(work, find_model(model).absolute(), fast),
+        fn_constructor_args=(work, model, fast),
         batch_size=None,  # a table as it is: the part that goes through the networks together
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=min(share.workers, len(tables))),

@@ -18,7 +18,7 @@ _NEAR_MM = 5.0  # an edge farther from the members' outline counts less, as a Ga
 _OTHER_HU, _OTHER_MM = 40.0, 3.0  # so much darker than the kidney, yet no fat, and so far in all directions
 
 
-def outlined(hu: np.ndarray, called: np.ndarray) -> np.ndarray:
+def moved_to_edges(hu: np.ndarray, called: np.ndarray) -> np.ndarray:
     """Return the kidney, bool, in a volume at 1 mm, from what the members call kidney; both of one shape.
 
     The outline is where a watershed on the image's gradient meets from within and from beyond. Where a kidney is of one

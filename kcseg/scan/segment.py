@@ -9,7 +9,7 @@ from scipy.ndimage import binary_fill_holes, distance_transform_edt, gaussian_fi
 from kcseg.config import PAPER
 from kcseg.progress import Tell, silent
 from kcseg.scan.locate import SURE, Located
-from kcseg.scan.outline import largest_part, outlined
+from kcseg.scan.outline import largest_part, moved_to_edges
 from kcseg.scan.scan import Frame, Scan
 from kcseg.serving.contract import IMAGES_TOGETHER
 from kcseg.serving.runner import Ensemble
@@ -105,7 +105,7 @@ def _on_scan(scan: Scan, frame: Frame, one: Located, seen: _Seen) -> KidneyMasks
     threshold = PAPER.ensemble.mask_threshold
     called = seen.kidney > threshold
     if one.mask is None:
-        smooth = gaussian_filter(outlined(seen.hu, called).astype(np.float32), _SMOOTH_MM)
+        smooth = gaussian_filter(moved_to_edges(seen.hu, called).astype(np.float32), _SMOOTH_MM)
         # the sinus lies within the capsule
         kidney = binary_fill_holes(largest_part(frame.to_scan(smooth, scan, window) > 0.5))
         sure = binary_fill_holes(kidney & (frame.to_scan(seen.kidney, scan, window) > SURE))

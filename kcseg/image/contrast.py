@@ -11,7 +11,7 @@ _RIM_MM, _DEEP_MM = (2.5, 9.0), (6.0, 16.0)
 _WITHIN_MM = 1.5  # the cortex, so that no pixel holds fat or medulla
 _APART_MM = 2.0  # from the cortex
 _FAT_HU, _URINE_HU, _SINUS_MM = 0.0, 300.0, 5.0  # a sinus lies as deep as the last
-_FROM_FAT_MM = 1.5  # and a voxel more, which may hold some of it: of thick slices, the next one does
+_FROM_FAT_MM = 1.5  # and a voxel more, which may hold some of it
 _SURELY_DEEP_MM = 15.0  # a kidney as thick as twice this in the image shows medulla if it can be seen at all
 _LEAST_MM2 = 40.0
 _LEAST_SHARE, _DARK_PERCENT = (
@@ -24,13 +24,19 @@ LEAST_CONTRAST_HU = 20.0
 
 
 def measure_contrast(
-    hu: np.ndarray, cortex: np.ndarray, kidney: np.ndarray, spacing_mm: Sequence[float]
+    hu: np.ndarray,
+    cortex: np.ndarray,
+    kidney: np.ndarray,
+    spacing_mm: Sequence[float],
+    *,
+    blurred_mm: float = 0.0,
 ) -> float | None:
     """Return the median HU of the cortex under the capsule minus that of the medulla, None where there is too little.
 
-    Image and masks are one slice or a volume. Whether the deep parts differ from the rim at all is asked of their
-    darkest quarter, whatever the members call cortex. Where they do, the medulla is what lies deep and was not called
-    cortex, away from sinus fat, urine and stones; or that quarter, where this is little.
+    Image and masks are one slice or a volume; `blurred_mm` is how far fat may show, where that is more than a voxel.
+    Whether the deep parts differ from the rim at all is asked of their darkest quarter, whatever the members call
+    cortex. Where they do, the medulla is what lies deep and was not called cortex, away from sinus fat, urine and
+    stones; or that quarter, where this is little.
     """
     smooth = gaussian_filter(hu.astype(np.float32), [0.8 / mm for mm in spacing_mm])
 
@@ -39,7 +45,7 @@ def measure_contrast(
 
     depth = away(~kidney)
     sinus = (depth > _SINUS_MM) & ((smooth < _FAT_HU) | (smooth > _URINE_HU))
-    tissue = kidney & (away(sinus) > _FROM_FAT_MM + max(spacing_mm) if sinus.any() else True)
+    tissue = kidney & (away(sinus) > _FROM_FAT_MM + max(blurred_mm, *spacing_mm) if sinus.any() else True)
     rim = tissue & (depth > _RIM_MM[0]) & (depth < _RIM_MM[1]) & (away(~cortex) > _WITHIN_MM)
     deep = tissue & (depth > _DEEP_MM[0]) & (depth < _DEEP_MM[1])
     least = _LEAST_MM2 / (spacing_mm[0] * spacing_mm[1])

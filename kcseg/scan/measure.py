@@ -15,6 +15,8 @@ from kcseg.image.volume import resampled, shifted
 from kcseg.scan.scan import Frame, Scan
 from kcseg.scan.segment import KidneyMasks
 
+# A scan of slices of 5 mm may have been resampled to shorter ones since: fat shows as far all the same (our choice).
+_BLURRED_MM = 5.0
 # Our choice: what within the capsule is neither fat nor urine nor stone counts as parenchyma.
 _PARENCHYMA_HU = (10.0, 350.0)
 _LIPS_MM = 6.0  # around the hilum, where cortex ends and has no thickness
@@ -94,7 +96,8 @@ def contrast_of(scan: Scan, masks: KidneyMasks) -> float | None:
     found = [
         (contrast, np.count_nonzero(kidney))
         for hu, cortex, kidney in zip(*slices, strict=True)
-        if kidney.any() and (contrast := measure_contrast(hu, cortex, kidney, spacing_mm)) is not None
+        if kidney.any()
+        and (contrast := measure_contrast(hu, cortex, kidney, spacing_mm, blurred_mm=_BLURRED_MM)) is not None
     ]
     if not found:
         return None
@@ -184,7 +187,7 @@ def _doubts(
     scan: Scan, masks: KidneyMasks, contrast: float | None, disagreement: float | None
 ) -> Iterator[str]:
     yield from contrast_doubts(contrast)
-    if _is_cut(scan, masks):
+    if is_cut(scan, masks):
         yield "kidney cut by the end of the scan"
     if masks.unsure_share > _MUCH_UNSURE:
         yield f"members unsure of {masks.unsure_share:.0%} of the kidney: look at its outline"
@@ -195,7 +198,7 @@ def _doubts(
     yield from scan.notes
 
 
-def _is_cut(scan: Scan, masks: KidneyMasks) -> bool:
+def is_cut(scan: Scan, masks: KidneyMasks) -> bool:
     """Whether the kidney reaches the first or last voxels of the scan."""
     for axis, (part, size) in enumerate(zip(masks.window, scan.hu.shape, strict=True)):
         for place, at_end in ((0, part.start == 0), (-1, part.stop == size)):

@@ -8,7 +8,7 @@ import numpy as np
 from kcseg.errors import InputError
 from kcseg.progress import Tell, silent
 from kcseg.scan.locate import Located, kidneys_of, locate_kidneys
-from kcseg.scan.measure import Measures, measure, parenchyma_of
+from kcseg.scan.measure import Measures, is_cut, measure, parenchyma_of
 from kcseg.scan.options import SIDES
 from kcseg.scan.scan import Scan
 from kcseg.scan.segment import KidneyMasks, segment_kidneys
@@ -95,7 +95,8 @@ def segment_scan(
     )
     measures = [measure(scan, one, any_contrast=any_contrast) for one in masks]
     missing = [side for side in sides if side not in {one.side for one in masks}]
-    notes += [f"no {side} kidney found" for side in missing]
+    beyond = ": it may lie beyond the end of the scan" if any(is_cut(scan, one) for one in masks) else ""
+    notes += [f"no {side} kidney found{beyond}" for side in missing]
     return ScanResult(scan, masks, tuple(_with_split(measures)), (*scan.notes, *notes))
 
 

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import permutations, product
 
 import numpy as np
@@ -7,13 +7,15 @@ from nibabel.affines import apply_affine
 from scipy.ndimage import minimum_filter
 
 from kcseg.errors import InputError
+from kcseg.image.contrast import LEAST_CONTRAST_HU
+from kcseg.image.volume import resampled
 from kcseg.scan.measure import contrast_of, measure
 from kcseg.scan.result import LABELS, segment_scan
 from kcseg.scan.scan import Scan
 from kcseg.scan.segment import KidneyMasks
 from kcseg.serving.contract import KIDNEY, OUTPUTS
 from kcseg.serving.runner import Ensemble
-from tests.scan.conftest import CENTRES_MM, CORTEX_MM, HALF_AXES_MM, Body, Seeing, axial
+from tests.scan.conftest import CENTRES_MM, CORTEX_MM, HALF_AXES_MM, MEDULLA_HU, Body, Seeing, axial
 
 # of the nearest points of the two ellipsoids, by 60,000 points on each; less than the difference of their half axes
 THICKNESS_MM = 6.8
@@ -25,17 +27,44 @@ def by_side(result):
     return {one.side: one for one in result.measures}
 
 
+def in_ellipsoid(affine, shape, half_axes_mm):
+    """Which voxels lie in an ellipsoid around the right kidney's centre."""
+    places = apply_affine(affine, np.moveaxis(np.indices(shape), 0, -1)) - CENTRES_MM["right"]
+    return ((places / half_axes_mm) ** 2).sum(axis=-1) < 1
+
+
+def exact_masks(scan):
+    """The masks of the right kidney as the body has it."""
+    kidney, medulla = (
+        in_ellipsoid(scan.affine, scan.hu.shape, HALF_AXES_MM - less) for less in (0, CORTEX_MM)
+    )
+    nothing = np.zeros(kidney.shape, np.float32)
+    window = tuple(slice(0, size) for size in kidney.shape)
+    return KidneyMasks("right", window, kidney, kidney, kidney & ~medulla, nothing, nothing)
+
+
 @pytest.mark.parametrize("spacing_mm", [(2.0, 2.0, 3.0), (0.9, 0.9, 5.0)])
 @pytest.mark.parametrize("medulla_hu", [80, 170])
 def test_contrast_is_that_of_cortex_and_medulla(spacing_mm, medulla_hu):
-    affine, shape = axial(spacing_mm, low=-60.0, high=60.0)
-    scan = Body(("right",), cortex_hu=180, medulla_hu=medulla_hu).scan(affine, shape)
-    places = apply_affine(affine, np.moveaxis(np.indices(shape), 0, -1)) - CENTRES_MM["right"]
-    kidney, medulla = (((places / (HALF_AXES_MM - less)) ** 2).sum(axis=-1) < 1 for less in (0, CORTEX_MM))
-    nothing = np.zeros(shape, np.float32)
-    window = tuple(slice(0, size) for size in shape)
-    masks = KidneyMasks("right", window, kidney, kidney, kidney & ~medulla, nothing, nothing)
-    assert contrast_of(scan, masks) == pytest.approx(180 - medulla_hu, abs=12)
+    scan = Body(("right",), cortex_hu=180, medulla_hu=medulla_hu).scan(
+        *axial(spacing_mm, low=-60.0, high=60.0)
+    )
+    assert contrast_of(scan, exact_masks(scan)) == pytest.approx(180 - medulla_hu, abs=12)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_fat_blurred_by_thick_slices_is_no_medulla_even_after_resampling(share):
+    affine, shape = axial((0.9, 0.9, 5.0), low=-60.0, high=60.0)
+    thin, many = affine @ np.diag([1, 1, 0.2, 1]), (*shape[:2], 5 * shape[2])
+    kidney, wide, sinus = (
+        in_ellipsoid(thin, many, np.array(axes)) for axes in (HALF_AXES_MM, (17, 16, 38), (9, 8, 30))
+    )
+    sinus |= wide & (np.arange(many[2]) % 10 < 2)  # leaves of fat, thinner than a slice
+    thick = np.where(sinus, -100.0, np.where(kidney, 130.0, -90.0)).reshape(*shape, 5).mean(axis=3)
+    finer = affine @ np.diag([1, 1, share, 1])
+    hu = resampled(thick, affine, finer, (*shape[:2], int(shape[2] / share)), fill=-90)
+    scan = Scan(np.rint(hu).astype(np.int16), finer)
+    assert contrast_of(scan, exact_masks(scan)) < LEAST_CONTRAST_HU
 
 
 def test_an_analytic_shell_is_measured_as_it_is(body_scan, seeing):
@@ -80,6 +109,36 @@ def test_a_kidney_that_is_not_there_is_not_invented(sides, seeing):
     assert tuple(one.side for one in result.measures) == sides
     for side in {"right", "left"} - set(sides):
         assert f"no {side} kidney found" in result.notes
+
+
+def test_a_kidney_that_is_not_seen_may_lie_beyond_the_end_of_a_scan_that_cuts_the_other(seeing):
+    result = segment_scan(Body(("right",)).scan(*axial((3.0, 3.0, 4.0), low=-20.0)), seeing)
+    assert "no left kidney found: it may lie beyond the end of the scan" in result.notes
+
+
+@dataclass(frozen=True)
+class Strange(Body):
+    """Less than half of each kidney, its lower part, is brighter."""
+
+    def hu_at(self, places):
+        hu = super().hu_at(places)
+        for side in self.sides:
+            hu[(hu >= MEDULLA_HU) & (hu < 300) & (places[2] < CENTRES_MM[side][2] - 3)] = 250
+        return hu
+
+
+class Unsure(Seeing):
+    """Members that are not sure of what is brighter than medulla."""
+
+    def __call__(self, signature, images):
+        found = super().__call__(signature, images)
+        return found | {KIDNEY: np.where((images > 220) & (images < 300), 0.7, found[KIDNEY])}
+
+
+def test_what_the_members_are_unsure_of_by_half_is_no_kidney():
+    scan = Strange(("left",), cortex_hu=210).scan(*axial())
+    result = segment_scan(scan, Ensemble(Unsure()))
+    assert not result.measures and "no left kidney found" in result.notes
 
 
 def test_an_outline_of_which_members_are_unsure_is_noted(body_scan, seeing):

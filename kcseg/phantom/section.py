@@ -93,13 +93,13 @@ class Painting:
         medulla = contrast.medulla + 0.35 * gap * np.exp(-np.maximum(tissues.medulla, 0) / 2.5) + 4 * uneven
         hu = cortex + share_inside(tissues.medulla, organ.border_mm) * (medulla - cortex)
         sinus_fat = _SINUS_FAT_HU + organ.haze * (110 + 45 * uneven)
-        hu += share_inside(tissues.sinus, _EDGE_MM) * (sinus_fat - hu)
-        share = tissues.on_planes(share_inside(tissues.solid, _EDGE_MM))
+        share = share_inside(tissues.solid, _EDGE_MM)
+        parenchyma = share_inside(np.minimum(tissues.solid, -tissues.sinus), _EDGE_MM)
         covered = self.hu[part]
-        covered += share * (tissues.on_planes(hu) - covered)
-        self.parenchyma[part] = tissues.on_planes(
-            share_inside(np.minimum(tissues.solid, -tissues.sinus), _EDGE_MM)
-        )
+        # the rest of what is within the capsule is the sinus
+        mixed = parenchyma * hu + (share - parenchyma) * sinus_fat
+        covered += tissues.on_planes(mixed) - tissues.on_planes(share) * covered
+        self.parenchyma[part] = tissues.on_planes(parenchyma)
 
     def _paint_tubes(self, organ: Organ, planes: Planes) -> None:
         hu = {"urine": organ.urine_hu, "vein": organ.contrast.vein, "artery": organ.contrast.artery}

@@ -3,11 +3,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from kcseg.phantom.case import draw_patient
 from kcseg.phantom.contrast import Contrast, contrast_at
 from kcseg.phantom.fields import Waves
 from kcseg.phantom.growth import grow_kidney
 from kcseg.phantom.lesions import Lesion, draw_lesions
-from kcseg.phantom.section import Organ, render
+from kcseg.phantom.section import Organ, Painting, render
 from kcseg.phantom.shapes import Planes
 from kcseg.phantom.vessels import Tubes
 
@@ -92,3 +93,19 @@ def test_one_kidney_in_five_has_cysts_and_few_have_stones():
         found.append([lesion.name for lesion in draw_lesions(grow_kidney(random), random)])
     assert np.mean(["cyst" in names for names in found]) == pytest.approx(0.2, abs=0.07)
     assert 0.005 < np.mean(["stone" in names for names in found]) < 0.1
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_capsule_lies_halfway_between_cortex_and_what_is_around(seed):
+    body, _, _ = draw_patient(np.random.default_rng(seed))
+    kidney = body.kidneys[0]
+    planes = Planes(np.arange(-70, 70, 0.5), np.arange(-60, 60, 0.5), np.array([-3.0, 0.0, 3.0]))
+    around_hu = -100.0
+    background = np.full((3, 280, 240), around_hu)
+    painting = Painting(kidney.organ, planes, background, (slice(0, 280), slice(0, 240)))
+    depth = painting.tissues.on_planes(painting.tissues.solid)
+    share = (painting.hu - around_hu) / (kidney.organ.contrast.cortex - around_hu)
+    for low, high, expected in ((-0.9, -0.4, 0.0), (-0.1, 0.1, 0.5), (0.4, 0.9, 1.0)):
+        here = (depth != 0) & (depth > low) & (depth < high)
+        # of most points: vessels, cysts and the hilum lie at others
+        assert np.median(share[here]) == pytest.approx(expected, abs=0.06)

@@ -205,6 +205,33 @@ def test_what_is_as_bright_as_bone_is_no_kidney():
     assert not result.measures and "no right kidney found" in result.notes
 
 
+@dataclass(frozen=True)
+class WithContrastMedium(Body):
+    """An ellipsoid of 450 HU: bowel next to the right kidney, or urine within it."""
+
+    offset_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    half_axes_mm: tuple[float, float, float] = (12.0, 12.0, 20.0)
+
+    def hu_at(self, places):
+        hu = super().hu_at(places)
+        centre = CENTRES_MM["right"] + np.array(self.offset_mm)
+        spread = (slice(None), *[np.newaxis] * (places.ndim - 1))
+        offset = (places - centre[spread]) / np.array(self.half_axes_mm)[spread]
+        hu[((offset**2).sum(axis=0) < 1) & (np.abs(hu) < 300)] = 450
+        return hu
+
+
+@pytest.mark.parametrize(
+    ("offset_mm", "half_axes_mm"),
+    [((35.0, 10.0, -20.0), (14.0, 14.0, 20.0)), ((-10.0, 0.0, 0.0), (14.0, 10.0, 20.0))],
+    ids=["bowel", "urine"],
+)
+def test_what_is_full_of_contrast_medium_is_kidney_only_within_it(offset_mm, half_axes_mm):
+    body = WithContrastMedium(("right",), offset_mm=offset_mm, half_axes_mm=half_axes_mm)
+    (one,) = segment_scan(body.scan(*axial()), Ensemble(Bright()), any_contrast=True).measures
+    assert one.kidney_ml == pytest.approx(KIDNEY_ML, rel=0.03)
+
+
 class Cautious(Seeing):
     """Members that miss 3 mm of rim below the capsule."""
 

@@ -7,8 +7,8 @@
 
 All learn from the references of the simulated challenge, faults included, and are scored against its truth. Each
 contender is a process of its own, and they take turns of a minute, so that whatever else the machine does slows all of
-them alike. All get batches from the same pipeline, and train in float32 with a rate that falls to zero in the time
-given:
+them alike. All get the same images with the same random changes, and train in float32 with a rate that falls to zero
+in the time given:
 
 - kcseg: as the preset 'quick' says.
 - nnU-Net: the 2D network that its plan gives for these images (6 stages, 32 to 512 features, batches of 10), with its
@@ -30,8 +30,9 @@ from typing import Any, Protocol
 import click
 import numpy as np
 
+from kcseg.config import QUICK
+
 TURN_S, GOAL = 60.0, 0.85
-RATE = 3e-3  # of Adam, as the preset has it
 
 
 class Contender(Protocol):
@@ -52,7 +53,6 @@ class Ours:
     def __init__(self) -> None:
         import tensorflow as tf
 
-        from kcseg.config import QUICK
         from kcseg.network.fold import fold_normalisation
         from kcseg.network.unet import build_unet
         from kcseg.training.fit import compiled_network
@@ -66,7 +66,7 @@ class Ours:
         self._infer = tf.function(lambda images: self._folded(images, training=False))
 
     def train(self, images: np.ndarray, masks: np.ndarray, done: float) -> None:
-        self._network.optimizer.learning_rate.assign(RATE * cosine(done))
+        self._network.optimizer.learning_rate.assign(QUICK.training.learning_rate * cosine(done))
         self._network.train_on_batch(images, masks)
         self._stale = True
 
@@ -163,8 +163,9 @@ def with_our_loss(network: Any) -> OfTorch:
         crossentropy = torch.nn.functional.binary_cross_entropy_with_logits(output, mask)
         return crossentropy + 1 - ((2 * both + 1) / (either + 1)).mean()
 
-    optimizer = torch.optim.Adam(network.parameters(), RATE)
-    return OfTorch(network, loss, optimizer, cosine, 5, lambda output: torch.sigmoid(output)[:, 0])
+    optimizer = torch.optim.Adam(network.parameters(), QUICK.training.learning_rate)
+    batch_size = QUICK.training.batch_size
+    return OfTorch(network, loss, optimizer, cosine, batch_size, lambda output: torch.sigmoid(output)[:, 0])
 
 
 def dynunet() -> OfTorch:
@@ -191,7 +192,6 @@ CONTENDERS: dict[str, Callable[[], Contender]] = {
 
 def contend(connection: Connection, name: str, data: Path) -> None:
     """Train and predict as the other end of the connection asks; answers are dictionaries."""
-    from kcseg.config import QUICK
     from kcseg.dataset.augment import Augmenter
     from kcseg.dataset.batch import read_batch, read_truth, training_batch
     from kcseg.image.window import window

@@ -62,7 +62,7 @@ def _bright_neighbours(smooth: np.ndarray, rough: np.ndarray) -> np.ndarray:
     around = (away > _AROUND_MM) & (away <= 2 * _AROUND_MM)
     part = parts[tuple(nearest)][around]
     kidney, all_around = (np.bincount(part, weights, count + 1) for weights in (rough[around], None))
-    return np.isin(parts, 1 + np.flatnonzero(kidney[1:] < 0.5 * all_around[1:]))
+    return (kidney < 0.5 * all_around)[parts]
 
 
 def _darker_parts(smooth: np.ndarray, rough: np.ndarray, depth: np.ndarray) -> np.ndarray:

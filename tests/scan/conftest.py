@@ -31,6 +31,12 @@ class Seeing:
         return {"probability": cortex, "disagreement": 0 * cortex, KIDNEY: kidney}
 
 
+def in_ellipsoid(places, centre_mm, half_axes_mm):
+    """Which places (3, ...) in RAS+ mm lie in an ellipsoid."""
+    offset = np.moveaxis(places, 0, -1) - centre_mm
+    return ((offset / half_axes_mm) ** 2).sum(axis=-1) < 1
+
+
 @dataclass(frozen=True)
 class Body:
     """Makes scans of two ellipsoid kidneys in an ellipsoid body with a spine, on any grid."""
@@ -43,16 +49,11 @@ class Body:
         """HU at places (3, ...) in RAS+ mm."""
         inside = (places[0] / 160) ** 2 + (places[1] / 110) ** 2 < 1
         hu = np.where(inside, BODY_HU, -1000.0)
-        liver = ((places[0] - 70) / 60) ** 2 + ((places[1] - 20) / 70) ** 2 + (
-            (places[2] - 110) / 50
-        ) ** 2 < 1
-        hu[liver & inside] = 45
+        hu[in_ellipsoid(places, (70, 20, 110), (60, 70, 50)) & inside] = 45
         hu[np.hypot(places[0], places[1] + 50) < 18] = 600
         for side in self.sides:
-            offset = places - CENTRES_MM[side].reshape(3, *[1] * (places.ndim - 1))
             for shorter, value in ((0.0, self.cortex_hu), (CORTEX_MM, self.medulla_hu)):
-                axes = (HALF_AXES_MM - shorter).reshape(3, *[1] * (places.ndim - 1))
-                hu[((offset / axes) ** 2).sum(axis=0) < 1] = value
+                hu[in_ellipsoid(places, CENTRES_MM[side], HALF_AXES_MM - shorter)] = value
         return hu
 
     def scan(self, affine: np.ndarray, shape: tuple[int, int, int]) -> Scan:

@@ -15,7 +15,16 @@ from kcseg.scan.scan import Scan
 from kcseg.scan.segment import KidneyMasks
 from kcseg.serving.contract import KIDNEY, OUTPUTS
 from kcseg.serving.runner import Ensemble
-from tests.scan.conftest import CENTRES_MM, CORTEX_MM, HALF_AXES_MM, MEDULLA_HU, Body, Seeing, axial
+from tests.scan.conftest import (
+    CENTRES_MM,
+    CORTEX_MM,
+    HALF_AXES_MM,
+    MEDULLA_HU,
+    Body,
+    Seeing,
+    axial,
+    in_ellipsoid,
+)
 
 # of the nearest points of the two ellipsoids, by 60,000 points on each; less than the difference of their half axes
 THICKNESS_MM = 6.8
@@ -27,16 +36,16 @@ def by_side(result):
     return {one.side: one for one in result.measures}
 
 
-def in_ellipsoid(affine, shape, half_axes_mm):
+def around_right(affine, shape, half_axes_mm):
     """Which voxels lie in an ellipsoid around the right kidney's centre."""
-    places = apply_affine(affine, np.moveaxis(np.indices(shape), 0, -1)) - CENTRES_MM["right"]
-    return ((places / half_axes_mm) ** 2).sum(axis=-1) < 1
+    places = apply_affine(affine, np.moveaxis(np.indices(shape), 0, -1))
+    return in_ellipsoid(np.moveaxis(places, -1, 0), CENTRES_MM["right"], half_axes_mm)
 
 
 def exact_masks(scan):
     """The masks of the right kidney as the body has it."""
     kidney, medulla = (
-        in_ellipsoid(scan.affine, scan.hu.shape, HALF_AXES_MM - less) for less in (0, CORTEX_MM)
+        around_right(scan.affine, scan.hu.shape, HALF_AXES_MM - less) for less in (0, CORTEX_MM)
     )
     nothing = np.zeros(kidney.shape, np.float32)
     window = tuple(slice(0, size) for size in kidney.shape)
@@ -57,7 +66,7 @@ def test_fat_blurred_by_thick_slices_is_no_medulla_even_after_resampling(share):
     affine, shape = axial((0.9, 0.9, 5.0), low=-60.0, high=60.0)
     thin, many = affine @ np.diag([1, 1, 0.2, 1]), (*shape[:2], 5 * shape[2])
     kidney, wide, sinus = (
-        in_ellipsoid(thin, many, np.array(axes)) for axes in (HALF_AXES_MM, (17, 16, 38), (9, 8, 30))
+        around_right(thin, many, axes) for axes in (HALF_AXES_MM, (17, 16, 38), (9, 8, 30))
     )
     sinus |= wide & (np.arange(many[2]) % 10 < 2)  # leaves of fat, thinner than a slice
     thick = np.where(sinus, -100.0, np.where(kidney, 130.0, -90.0)).reshape(*shape, 5).mean(axis=3)
@@ -215,9 +224,7 @@ class WithContrastMedium(Body):
     def hu_at(self, places):
         hu = super().hu_at(places)
         centre = CENTRES_MM["right"] + np.array(self.offset_mm)
-        spread = (slice(None), *[np.newaxis] * (places.ndim - 1))
-        offset = (places - centre[spread]) / np.array(self.half_axes_mm)[spread]
-        hu[((offset**2).sum(axis=0) < 1) & (np.abs(hu) < 300)] = 450
+        hu[in_ellipsoid(places, centre, self.half_axes_mm) & (np.abs(hu) < 300)] = 450
         return hu
 
 
